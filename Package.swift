@@ -1,0 +1,83 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// The instruction set that kernels are compiled for. `haswell` means AVX2 and FMA, which every x86-64 server
+// of the last decade has; FRESHET_CPU=native-name builds for another one, FRESHET_CPU=generic for any.
+#if arch(x86_64)
+let defaultCPU = "haswell"
+#else
+let defaultCPU = "generic"
+#endif
+let cpu = Context.environment["FRESHET_CPU"] ?? defaultCPU
+let cpuFlags: [SwiftSetting] =
+  cpu == "generic" ? [] : [.unsafeFlags(["-Xcc", "-march=\(cpu)", "-Xcc", "-mtune=\(cpu)", "-target-cpu", cpu])]
+let cpuCFlags: [CXXSetting] = cpu == "generic" ? [] : [.unsafeFlags(["-march=\(cpu)"])]
+let settings: [SwiftSetting] = cpuFlags
+
+let nio: [Target.Dependency] = [
+  .product(name: "NIOCore", package: "swift-nio"),
+  .product(name: "NIOPosix", package: "swift-nio"),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+  .testTarget(name: name + "Tests", dependencies: dependencies, resources: resources, swiftSettings: settings)
+}
+
+let package = Package(
+  name: "freshet",
+  products: [.executable(name: "freshet", targets: ["freshet"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
+    .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+  ],
+  targets: [
+    .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    // A C face for simdjson, which is C++.
+    .target(name: "CSimdJSON", cxxSettings: cpuCFlags, linkerSettings: [.linkedLibrary("simdjson")]),
+
+    module("FreshetCore", ["CXXHash"]),
+    module("FreshetTable", ["FreshetCore"]),
+    module("FreshetModel", ["FreshetCore", "CSimdJSON", "COpenBLAS"]),
+    module("FreshetWire", ["FreshetCore", .product(name: "NIOCore", package: "swift-nio")]),
+    module("FreshetCluster", ["FreshetCore", "FreshetTable", "FreshetModel"]),
+    module("FreshetKafka", ["FreshetCore", "CRdKafka"]),
+    module("FreshetStore", ["FreshetCore", "CZstd"]),
+    module("FreshetNet", ["FreshetCore", "FreshetWire"] + nio),
+    module(
+      "FreshetRoles",
+      [
+        "FreshetCore", "FreshetTable", "FreshetModel", "FreshetWire", "FreshetCluster", "FreshetKafka", "FreshetStore",
+        "FreshetNet",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+        .product(name: "Yams", package: "Yams"),
+      ] + nio),
+    .executableTarget(
+      name: "freshet",
+      dependencies: ["FreshetRoles", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: settings),
+
+    tests("FreshetCore", ["FreshetCore"]),
+    tests("FreshetTable", ["FreshetTable", "FreshetCore"]),
+    tests("FreshetModel", ["FreshetModel", "FreshetCore"]),
+    tests("FreshetWire", ["FreshetWire", "FreshetCore", .product(name: "NIOCore", package: "swift-nio")]),
+    tests("FreshetCluster", ["FreshetCluster", "FreshetModel", "FreshetTable", "FreshetCore"]),
+    tests("FreshetKafka", ["FreshetKafka", "FreshetCore", "CRdKafka"]),
+    tests("FreshetNet", ["FreshetNet", "FreshetWire", "FreshetCore"] + nio),
+    tests("FreshetRoles", ["FreshetRoles", "FreshetCluster", "FreshetModel", "FreshetCore"]),
+  ],
+  swiftLanguageModes: [.v6]
+)
