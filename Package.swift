@@ -4,9 +4,9 @@ import PackageDescription
 // The instruction set that kernels are compiled for. `haswell` means AVX2 and FMA, which every x86-64 server
 // of the last decade has; FRESHET_CPU=native-name builds for another one, FRESHET_CPU=generic for any.
 #if arch(x86_64)
-let defaultCPU = "haswell"
+  let defaultCPU = "haswell"
 #else
-let defaultCPU = "generic"
+  let defaultCPU = "generic"
 #endif
 let cpu = Context.environment["FRESHET_CPU"] ?? defaultCPU
 let cpuFlags: [SwiftSetting] =
