@@ -32,7 +32,8 @@ import Testing
     }
 
     for _ in 0..<400 {
-      let batch = Array(Set((0..<Int.random(in: 1...20, using: &random)).map { _ in fids.randomElement(using: &random)! }))
+      let batch = Array(
+        Set((0..<Int.random(in: 1...20, using: &random)).map { _ in fids.randomElement(using: &random)! }))
       switch Int.random(in: 0..<10, using: &random) {
       case 0..<5:
         let gradients = batch.map { _ in (0..<width).map { _ in Float.random(in: -1...1, using: &random) } }
@@ -93,7 +94,9 @@ import Testing
     gone.withUnsafeBufferPointer { _ = table.remove($0) }
     var seen = Set<Fid>()
     var cursor: Int? = 0
-    while let from = cursor { cursor = table.scan(from: from, limit: 97) { fid, _ in #expect(seen.insert(fid).inserted) } }
+    while let from = cursor {
+      cursor = table.scan(from: from, limit: 97) { fid, _ in #expect(seen.insert(fid).inserted) }
+    }
     #expect(seen == Set(fids.dropFirst(1_500)))
   }
 

@@ -30,5 +30,6 @@ protocol RowOptimizer {
   func initializeState(_ state: UnsafeMutablePointer<Float>, width: Int)
   /// - Precondition: `gradient` is finite; the three buffers do not overlap.
   func update(
-    weights: UnsafeMutablePointer<Float>, state: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, width: Int)
+    weights: UnsafeMutablePointer<Float>, state: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, width: Int
+  )
 }
