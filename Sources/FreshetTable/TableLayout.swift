@@ -6,10 +6,10 @@ public struct TableLayout: Sendable {
   /// Floats of weights in a row: `factors + 1` for an embedding (the last one is the linear weight), the chunk size for
   /// dense tensors. In `1...1024`.
   public let width: Int
-  public let optimizer: OptimizerSpec
+  public let optimizer: Optimizer
   public let initializer: Initializer
 
-  public init(name: String, width: Int, optimizer: OptimizerSpec, initializer: Initializer) {
+  public init(name: String, width: Int, optimizer: Optimizer, initializer: Initializer) {
     precondition((1...1024).contains(width), "table \(name): width \(width) is not in 1...1024")
     self.name = name
     self.width = width

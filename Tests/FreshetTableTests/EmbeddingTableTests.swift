@@ -4,7 +4,7 @@ import Testing
 @testable import FreshetTable
 
 @Suite struct EmbeddingTableTests {
-  static func layout(width: Int, optimizer: OptimizerSpec) -> TableLayout {
+  static func layout(width: Int, optimizer: Optimizer) -> TableLayout {
     TableLayout(
       name: "test", width: width, optimizer: optimizer,
       initializer: .uniform(bound: 0.1, columns: max(1, width - 1), seed: 5))
@@ -13,7 +13,7 @@ import Testing
   /// Every operation in a random order, against a dictionary and the optimizers' formulas.
   @Test(arguments: [1, 2, 7, 8, 17, 64], [0, 1])
   func agreesWithADictionaryUnderRandomScripts(width: Int, kind: Int) {
-    let optimizer: OptimizerSpec =
+    let optimizer: Optimizer =
       kind == 0
       ? .sgd(SGD(learningRate: 0.5)) : .adagrad(Adagrad(learningRate: 0.1, initialAccumulator: 0.01, epsilon: 1e-8))
     var random = SeededGenerator(seed: UInt64(width * 10 + kind))

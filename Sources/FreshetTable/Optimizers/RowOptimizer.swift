@@ -1,5 +1,5 @@
 /// The rule by which a gradient changes a row, as configuration. Each case has a kernel of its own name.
-public enum OptimizerSpec: Sendable, Hashable {
+public enum Optimizer: Sendable, Hashable {
   case sgd(SGD)
   case adagrad(Adagrad)
   /// Rows are only assigned, never updated: serving replicas.

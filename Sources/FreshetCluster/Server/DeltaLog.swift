@@ -1,0 +1,40 @@
+import FreshetCore
+
+/// The encoded deltas of one shard that a server still holds, oldest first, with consecutive sequences.
+struct DeltaLog {
+  /// Which life of the shard these sequences belong to.
+  let generation: UInt64
+  /// The last sealed delta; 0 before the first.
+  private(set) var sequence: UInt64 = 0
+  private var frames: [[UInt8]] = []
+  private var sizeBytes = 0
+  private let maximumBytes: Int
+
+  init(generation: UInt64, maximumBytes: Int) {
+    precondition(generation != 0)
+    self.generation = generation
+    self.maximumBytes = maximumBytes
+  }
+
+  var nextSequence: UInt64 { sequence + 1 }
+
+  /// Adds the delta of `nextSequence`; the oldest ones go when there are too many bytes.
+  mutating func append(_ frame: [UInt8]) {
+    sequence += 1
+    frames.append(frame)
+    sizeBytes += frame.count
+    var dropped = 0
+    while sizeBytes > maximumBytes && dropped < frames.count {
+      sizeBytes -= frames[dropped].count
+      dropped += 1
+    }
+    frames.removeFirst(dropped)
+  }
+
+  /// The deltas after `sequence`, or nil if some of them are gone (or never were).
+  func frames(after sequence: UInt64) -> ArraySlice<[UInt8]>? {
+    let oldest = self.sequence - UInt64(frames.count)
+    guard sequence >= oldest, sequence <= self.sequence else { return nil }
+    return frames[Int(sequence - oldest)...]
+  }
+}

@@ -1,0 +1,59 @@
+import FreshetCore
+import FreshetModel
+import FreshetTable
+
+/// Everything that one shard holds and that has to change together: rows, watermarks, and the progressive validation of the
+/// partitions that report to it. A snapshot of a shard is a copy of this at one instant (invariant I3).
+final class ShardState {
+  let id: ShardID
+  /// By position in the cluster's list of tables.
+  let tables: [EmbeddingTable]
+  /// Every example below a partition's watermark has been applied to this shard, none at or above it.
+  private(set) var watermarks: [PartitionID: Offset] = [:]
+  /// By partition, then by task.
+  private(set) var validation: [PartitionID: [ProgressiveValidation]] = [:]
+  private(set) var newestMinutes: UInt32 = 0
+  /// Reports applied since the last delta was sealed; the replica turns them into freshness.
+  private(set) var receipts: [BatchReceipt] = []
+  private(set) var watermarksChanged = false
+
+  init(id: ShardID, layouts: [TableLayout]) {
+    self.id = id
+    tables = layouts.map { EmbeddingTable(layout: $0) }
+  }
+
+  func watermark(of partition: PartitionID) -> Offset { watermarks[partition] ?? .none }
+
+  /// Moves the watermark; the caller has applied everything below `to`.
+  func advance(_ partition: PartitionID, to: Offset, minutes: UInt32) {
+    precondition(to > watermark(of: partition))
+    watermarks[partition] = to
+    newestMinutes = max(newestMinutes, minutes)
+    watermarksChanged = true
+  }
+
+  func record(_ report: BatchReport, partition: PartitionID, end: Offset) {
+    var perTask = validation[partition] ?? report.tasks.map { _ in ProgressiveValidation() }
+    for (task, predictions) in report.tasks.enumerated() where task < perTask.count {
+      perTask[task].add(predictions.predictions, loss: predictions.loss, predicted: predictions.predicted)
+    }
+    validation[partition] = perTask
+    receipts.append(
+      BatchReceipt(
+        partition: partition, end: end, exampleCount: report.exampleCount, oldestIngest: report.oldestIngest,
+        newestIngest: report.newestIngest))
+    if receipts.count > Self.maximumReceipts { BatchReceipt.coarsen(&receipts) }
+  }
+
+  /// Receipts kept between two deltas; beyond that neighbours of a partition merge.
+  static let maximumReceipts = 4096
+
+  /// Hands over what a delta carries beside rows, and starts anew.
+  func takeNews() -> (receipts: [BatchReceipt], watermarksChanged: Bool) {
+    defer {
+      receipts.removeAll(keepingCapacity: true)
+      watermarksChanged = false
+    }
+    return (receipts, watermarksChanged)
+  }
+}
