@@ -1,0 +1,124 @@
+import FreshetCore
+
+/// Everything that defines a model: its raw fields, what they become, where the rows live and what is computed.
+public struct ModelSpec: Sendable, Equatable {
+  public var name: String
+  /// Position in `fields`: the user. Its canonical text is the Kafka key of `features`, `actions` and `examples`.
+  public var userKey: Int
+  /// Position in `fields`: the item that a request is about. A request field; it also is the key of the `items` records.
+  public var itemKey: Int
+  public var fields: [FieldSpec]
+  public var slots: [SlotSpec]
+  /// Default: none.
+  public var denseFeatures: [DenseFeatureSpec]
+  public var tables: [TableSpec]
+  public var network: NetworkSpec
+  public var tasks: [TaskSpec]
+
+  public init(
+    name: String, userKey: Int, itemKey: Int, fields: [FieldSpec], slots: [SlotSpec],
+    denseFeatures: [DenseFeatureSpec] = [], tables: [TableSpec], network: NetworkSpec, tasks: [TaskSpec]
+  ) {
+    self.name = name
+    self.userKey = userKey
+    self.itemKey = itemKey
+    self.fields = fields
+    self.slots = slots
+    self.denseFeatures = denseFeatures
+    self.tables = tables
+    self.network = network
+    self.tasks = tasks
+  }
+
+  /// What `validate()` holds a model to.
+  public enum Limits {
+    public static let fields = 256
+    public static let slots = 256
+    public static let fidsPerSlot = 255
+    public static let fieldsPerCross = 8
+    public static let denseFeatures = 1024
+    public static let tables = 64
+    public static let tasks = 16
+    public static let bucketBoundaries = 10_000
+    public static let dimension = 512
+    public static let hiddenLayers = 8
+    public static let hiddenUnits = 4096
+    public static let nameBytes = 255
+    /// Bytes of one field value's canonical text; a longer one is a wrong record.
+    public static let valueBytes = 4096
+  }
+
+  public func field(named name: String) -> Int? { fields.firstIndex { $0.name == name } }
+  public func slot(named name: String) -> SlotSpec? { slots.first { $0.name == name } }
+
+  /// Changes whenever the meaning of an example record does: with the fields, the slots, the dense features, the tasks and
+  /// the keys, but not with tables, optimizers, pooling or the network. Examples carry it, so that a trainer refuses
+  /// records that a joiner made from another schema.
+  /// - Complexity: Serialises the schema; keep the result.
+  public var fingerprint: UInt32 {
+    var writer = BinaryWriter(capacity: 1024)
+    writer.write(UInt32(userKey))
+    writer.write(UInt32(itemKey))
+    writer.write(UInt32(fields.count))
+    for field in fields {
+      writer.write(shortText: field.name)
+      writer.write(shortText: field.type.rawValue)
+      writer.write(UInt8(field.multi ? 1 : 0))
+      writer.write(shortText: field.source.rawValue)
+    }
+    writer.write(UInt32(slots.count))
+    for slot in slots {
+      writer.write(shortText: slot.name)
+      writer.write(UInt32(slot.fields.count))
+      for field in slot.fields { writer.write(UInt32(field)) }
+      slot.transform.write(to: &writer)
+    }
+    writer.write(UInt32(denseFeatures.count))
+    for dense in denseFeatures {
+      writer.write(shortText: dense.name)
+      writer.write(UInt32(dense.field))
+      dense.transform.write(to: &writer)
+      writer.write(dense.defaultValue)
+    }
+    writer.write(UInt32(tasks.count))
+    for task in tasks {
+      writer.write(shortText: task.name)
+      writer.write(shortText: task.action)
+      switch task.positive {
+      case .presence: writer.write(UInt8(0))
+      case .valueAtLeast(let threshold):
+        writer.write(UInt8(1))
+        writer.write(threshold)
+      }
+    }
+    return writer.bytes.withUnsafeBytes { UInt32(truncatingIfNeeded: Hashing.xxh3($0)) }
+  }
+}
+
+extension SlotSpec.Transform {
+  fileprivate func write(to writer: inout BinaryWriter) {
+    switch self {
+    case .hash: writer.write(UInt8(0))
+    case .bucketize(let boundaries):
+      writer.write(UInt8(1))
+      writer.write(UInt32(boundaries.count))
+      for boundary in boundaries { writer.write(boundary) }
+    case .prefix(let characters):
+      writer.write(UInt8(2))
+      writer.write(UInt32(characters))
+    }
+  }
+}
+
+extension DenseFeatureSpec.Transform {
+  fileprivate func write(to writer: inout BinaryWriter) {
+    switch self {
+    case .identity: writer.write(UInt8(0))
+    case .log1p: writer.write(UInt8(1))
+    case .standardize(let mean, let deviation):
+      writer.write(UInt8(2))
+      writer.write(mean)
+      writer.write(deviation)
+    }
+  }
+}

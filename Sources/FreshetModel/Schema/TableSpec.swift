@@ -1,0 +1,86 @@
+/// How gradients change weights.
+public enum OptimizerSpec: Sendable, Equatable {
+  /// `w −= learningRate × g`.
+  case sgd(learningRate: Double)
+  /// Adagrad (Duchi et al. 2011): `a += g²; w −= learningRate × g / (√a + epsilon)`, with `a` starting at
+  /// `initialAccumulator`.
+  case adagrad(learningRate: Double, initialAccumulator: Double, epsilon: Double)
+
+  /// Adagrad with the defaults: learning rate 0.05, initial accumulator 0.1, epsilon 1e-8.
+  public static let standard = OptimizerSpec.adagrad(learningRate: 0.05, initialAccumulator: 0.1, epsilon: 1e-8)
+}
+
+/// The rows of all slots that share a dimension and an optimizer.
+public struct TableSpec: Sendable, Equatable {
+  /// Unique in the model, 1...255 bytes of UTF-8.
+  public var name: String
+  /// The factors of an embedding, in `0...512`; 0 for a table of linear weights only. The linear weight that logistic,
+  /// FM and DeepFM keep for each fid comes on top of it.
+  public var dimension: Int
+  /// Default: `OptimizerSpec.standard`.
+  public var optimizer: OptimizerSpec
+  /// Standard deviation of the factors of a new row (normal, mean 0); linear weights start at 0. Default: 0.01.
+  public var initialDeviation: Double
+  /// Seed of the initializer, which is a pure function of (seed, fid). Default: 1.
+  public var seed: UInt64
+
+  public init(
+    name: String, dimension: Int, optimizer: OptimizerSpec = .standard, initialDeviation: Double = 0.01,
+    seed: UInt64 = 1
+  ) {
+    self.name = name
+    self.dimension = dimension
+    self.optimizer = optimizer
+    self.initialDeviation = initialDeviation
+    self.seed = seed
+  }
+}
+
+/// What is computed from the pooled rows and the dense features.
+public struct NetworkSpec: Sendable, Equatable {
+  public enum Kind: String, Sendable, CaseIterable {
+    /// Linear weights and a bias.
+    case logistic
+    /// The same and the pairwise dot products of the slots' factors (Rendle 2010).
+    case fm
+    /// The same and a multilayer perceptron over the factors (Guo et al. 2017).
+    case deepFM
+  }
+
+  /// Default: `deepFM`.
+  public var kind: Kind
+  /// Units of the hidden layers, first to last, each in `1...4096`, at most 8 layers; only `deepFM` has any.
+  public var hidden: [Int]
+  /// Of the bias and the perceptron. Default: `OptimizerSpec.standard`.
+  public var optimizer: OptimizerSpec
+
+  public init(kind: Kind = .deepFM, hidden: [Int] = [], optimizer: OptimizerSpec = .standard) {
+    self.kind = kind
+    self.hidden = hidden
+    self.optimizer = optimizer
+  }
+}
+
+/// One label that is learned.
+public struct TaskSpec: Sendable, Equatable {
+  /// When an action makes a positive example.
+  public enum Positive: Sendable, Equatable {
+    /// Always: the action as such is the positive label.
+    case presence
+    /// When the action's `value` is at least the threshold. An action without a value is then a wrong record.
+    case valueAtLeast(Double)
+  }
+
+  /// Unique in the model, 1...255 bytes of UTF-8.
+  public var name: String
+  /// The `action` of the records that carry the label. Several tasks may read the same action.
+  public var action: String
+  /// Default: `presence`.
+  public var positive: Positive
+
+  public init(name: String, action: String, positive: Positive = .presence) {
+    self.name = name
+    self.action = action
+    self.positive = positive
+  }
+}

@@ -1,0 +1,7 @@
+import FreshetCore
+import FreshetModel
+import Testing
+
+@Suite struct SchemaTests {
+  @Test func theMovieLensModelIsValid() throws { try ModelSpec.movieLens.validate() }
+}
