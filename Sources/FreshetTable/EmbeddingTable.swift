@@ -37,14 +37,22 @@ public final class EmbeddingTable {
   public func gather(_ fids: UnsafeBufferPointer<Fid>, into output: UnsafeMutablePointer<Float>) {
     var target = output
     for fid in fids {
-      let row = index.find(fid)
-      if row != FidIndex.vacant {
-        target.update(from: slabs.row(row), count: width)
-      } else {
-        layout.initializer.write(fid: fid, width: width, into: target)
-      }
+      copyWeights(of: fid, into: target)
       target += width
     }
+  }
+
+  /// `gather` for one fid.
+  /// - Returns: Whether the fid has a row.
+  @discardableResult
+  public func copyWeights(of fid: Fid, into output: UnsafeMutablePointer<Float>) -> Bool {
+    let row = index.find(fid)
+    guard row != FidIndex.vacant else {
+      layout.initializer.write(fid: fid, width: width, into: output)
+      return false
+    }
+    output.update(from: slabs.row(row), count: width)
+    return true
   }
 
   /// Applies one gradient to each fid's row, creating rows that do not exist.
@@ -107,6 +115,19 @@ public final class EmbeddingTable {
     }
     statistics.removals &+= UInt64(count)
     return count
+  }
+
+  /// Removes the rows that were last changed before `minutes`.
+  /// - Returns: Rows removed.
+  /// - Complexity: O(rows).
+  @discardableResult
+  public func removeRows(updatedBefore minutes: UInt32) -> Int {
+    var stale: [Fid] = []
+    for row in 0..<UInt32(slabs.capacity) {
+      let metadata = slabs.metadata(row)
+      if metadata.pointee.isLive && metadata.pointee.updatedMinutes < minutes { stale.append(metadata.pointee.fid) }
+    }
+    return stale.withUnsafeBufferPointer { remove($0) }
   }
 
   /// The weights and then the optimizer state of one row, or nil if it does not exist.

@@ -149,14 +149,7 @@ public struct SyncFrame: Sendable {
     case compressor.formatCode: body = try compressor.decompress(sent, count: bodyCount)
     default: throw reader.malformed("compression \(format) is not known here")
     }
-    let decoded: Body
-    do {
-      decoded = try body.withUnsafeBytes { try Body(decoding: $0, isBase: kindCode == 1) }
-    } catch let error as MalformedBlob {
-      throw error
-    } catch {
-      preconditionFailure("decoding a body throws MalformedBlob only")
-    }
+    let decoded = try Body(decoding: body, isBase: kindCode == 1)
     kind = kindCode == 0 ? .delta : .base(next: decoded.next)
     newestMinutes = decoded.newestMinutes
     watermarks = decoded.watermarks
@@ -173,8 +166,17 @@ private struct Body {
   var receipts: [BatchReceipt] = []
   var tables: [SyncFrame.Table] = []
 
-  init(decoding bytes: UnsafeRawBufferPointer, isBase: Bool) throws(MalformedBlob) {
-    var reader = BinaryReader(bytes, what: "sync frame's body")
+  init(decoding bytes: [UInt8], isBase: Bool) throws(MalformedBlob) {
+    let result = bytes.withUnsafeBytes { raw in
+      Result { () throws(MalformedBlob) -> Body in
+        var reader = BinaryReader(raw, what: "sync frame's body")
+        return try Body(from: &reader, isBase: isBase)
+      }
+    }
+    self = try result.get()
+  }
+
+  private init(from reader: inout BinaryReader, isBase: Bool) throws(MalformedBlob) {
     if isBase {
       let table = Int(try reader.read(UInt8.self))
       let cursor = try reader.read(UInt64.self)

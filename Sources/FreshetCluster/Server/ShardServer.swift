@@ -91,7 +91,7 @@ public final class ShardServer {
 
   /// The weights that a `PullRequest` asks for, valid until the next command.
   public func pull(_ request: UnsafeRawBufferPointer) throws(ClusterError) -> UnsafeBufferPointer<Float> {
-    do {
+    do throws(MalformedBlob) {
       var reader = BinaryReader(request, what: "PULL request")
       let version = try reader.read(UInt8.self)
       guard version == PullRequest.version else { throw reader.malformed("version \(version)") }
@@ -129,28 +129,25 @@ public final class ShardServer {
     }
     let minutes: UInt32
     let report: BatchReport?
-    do {
+    let floats: Int
+    do throws(MalformedBlob) {
       var reader = BinaryReader(body, what: "PUSH body")
       let version = try reader.read(UInt8.self)
       guard version == PushRequest.version else { throw reader.malformed("version \(version)") }
       minutes = try reader.read()
       report = try PushRequest.decodeReport(from: &reader)
       try readRows(from: &reader)
-      let floats = reader.remaining / 4
+      floats = reader.remaining / 4
       rows.reserve(floats)
       let raw = try reader.readBytes(floats * 4)
       UnsafeMutableRawBufferPointer(start: rows.start, count: raw.count).copyMemory(from: raw)
       try reader.finish()
-      let expected = try checkSections()
-      guard floats == expected else {
-        throw ClusterError(.mismatch, "push of partition \(partition): \(floats) floats, \(expected) expected")
-      }
-    } catch let error as MalformedBlob {
-      throw ClusterError(error)
-    } catch let error as ClusterError {
-      throw error
     } catch {
-      throw ClusterError(.malformed, "\(error)")
+      throw ClusterError(error)
+    }
+    let expected = try checkSections()
+    guard floats == expected else {
+      throw ClusterError(.mismatch, "push of partition \(partition): \(floats) floats, \(expected) expected")
     }
     try checkWatermarks(partition, from, to)
     return apply(partition: partition, from: from, to: to, minutes: minutes, report: report)

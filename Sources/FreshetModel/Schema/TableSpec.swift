@@ -19,7 +19,7 @@ public struct TableSpec: Sendable, Equatable {
   public var dimension: Int
   /// Default: `OptimizerSpec.standard`.
   public var optimizer: OptimizerSpec
-  /// Standard deviation of the factors of a new row (normal, mean 0); linear weights start at 0. Default: 0.01.
+  /// Standard deviation of the factors of a new row (uniform, mean 0); linear weights start at 0. Default: 0.01.
   public var initialDeviation: Double
   /// Seed of the initializer, which is a pure function of (seed, fid). Default: 1.
   public var seed: UInt64

@@ -1,0 +1,219 @@
+import FreshetCore
+import FreshetTable
+
+public enum ReplicaEvent {
+  case connected(ServerID)
+  case disconnected(ServerID, reason: String)
+  /// One frame of a server's answer to `SYNC`, in order.
+  case frame(ServerID, UnsafeRawBufferPointer)
+  /// The answer is complete (or was refused): the next request may go.
+  case answered(ServerID, Result<Void, ClusterError>)
+  case tick
+}
+
+public enum ReplicaAction {
+  case sync(ServerID, body: [UInt8])
+  /// Examples that the scores now reflect, and when their actions were appended to Kafka.
+  case fresh(BatchReceipt)
+  case notice(String)
+}
+
+/// A serving replica without its sockets: keeps a weights-only copy of all shards up to date.
+///
+/// It never stops answering: whatever happens to servers and frames, the rows that it has stay until better ones arrive.
+public final class Replica {
+  public struct Statistics: Sendable, Equatable {
+    public var frames: UInt64 = 0
+    public var frameBytes: UInt64 = 0
+    public var rows: UInt64 = 0
+    public var tombstones: UInt64 = 0
+    public var duplicates: UInt64 = 0
+    /// Frames that did not follow on from what the replica had; it asked again.
+    public var gaps: UInt64 = 0
+    /// Frames whose checksum or format was wrong; the replica asked again.
+    public var malformed: UInt64 = 0
+    public var basesCompleted: UInt64 = 0
+  }
+
+  /// A frame's body is refused above this.
+  static let maximumBodyBytes = 256 << 20
+
+  private struct Server {
+    var isConnected = false
+    var isAsking = false
+    var waitUntil: Instant?
+    var backoff: Backoff
+  }
+
+  public let tables: ModelTables
+  private let map: ShardMap
+  private let compressor: any BlockCompressor
+  let shards: [ReplicaShard]
+  private var servers: [Server]
+  private var pendingReceipts: [BatchReceipt] = []
+  /// Rises whenever a dense row changes.
+  private(set) var denseVersion: UInt64 = 0
+  private var actions: [ReplicaAction] = []
+  public private(set) var statistics = Statistics()
+
+  public init(tables: ModelTables, map: ShardMap, compressor: any BlockCompressor, seed: UInt64) {
+    self.tables = tables
+    self.map = map
+    self.compressor = compressor
+    let layouts = tables.servingLayouts
+    shards = (0..<map.shardCount).map { ReplicaShard(id: ShardID($0), layouts: layouts) }
+    servers = (0..<map.serverCount).map {
+      Server(backoff: Backoff(baseMs: 100, capMs: 2_000, seed: seed ^ UInt64($0)))
+    }
+  }
+
+  /// Whether every shard has been copied completely at least once.
+  public var isReady: Bool { shards.allSatisfy(\.isComplete) }
+
+  public var connectedServers: Int { servers.filter(\.isConnected).count }
+
+  /// Milliseconds since the shard that has waited longest was last brought up to date; nil while one never was.
+  public func ageMs(now: Instant) -> Double? {
+    var age = 0.0
+    for shard in shards {
+      guard let last = shard.lastFrame else { return nil }
+      age = max(age, now.milliseconds(since: last))
+    }
+    return age
+  }
+
+  /// For each shard its generation, sequence and completeness.
+  public var positions: [(shard: ShardID, generation: UInt64, sequence: UInt64, isComplete: Bool)] {
+    shards.map { ($0.id, $0.position.generation, $0.position.sequence, $0.isComplete) }
+  }
+
+  /// The offset of each partition below which every example is reflected in every shard.
+  public var watermarks: [(partition: PartitionID, offset: Offset)] {
+    let partitions = Set(shards.flatMap { $0.watermarks.keys }).sorted()
+    return partitions.map { ($0, smallestWatermark($0)) }
+  }
+
+  public func rowCounts() -> [(name: String, rows: Int, bytes: Int)] {
+    tables.layouts.enumerated().map { number, layout in
+      (
+        layout.name, shards.reduce(0) { $0 + $1.tables[number].rowCount },
+        shards.reduce(0) { $0 + $1.tables[number].sizeBytes }
+      )
+    }
+  }
+
+  /// One row's weights as scores use them, and whether the row exists.
+  public func row(table name: String, fid: Fid) throws(ClusterError) -> (weights: [Float], exists: Bool) {
+    guard let table = tables.layouts.firstIndex(where: { $0.name == name }) else {
+      let names = tables.layouts.map(\.name).joined(separator: ", ")
+      throw ClusterError(.mismatch, "no table \(name); the tables are \(names)")
+    }
+    return shards[Int(map.shard(of: fid).value)].tables[table].weights(fid)
+  }
+
+  /// Copies one row's weights, or its initial value.
+  /// - Returns: Whether the row exists.
+  func copyWeights(table: Int, fid: Fid, into output: UnsafeMutablePointer<Float>) -> Bool {
+    shards[ShardMap.shardIndex(of: fid, shardCount: map.shardCount)].tables[table].copyWeights(of: fid, into: output)
+  }
+
+  // MARK: - Events
+
+  /// - Returns: What to do now, in order.
+  public func handle(_ event: ReplicaEvent, now: Instant) -> [ReplicaAction] {
+    actions.removeAll(keepingCapacity: true)
+    switch event {
+    case .connected(let server):
+      servers[server.value].isConnected = true
+      servers[server.value].isAsking = false
+      servers[server.value].waitUntil = nil
+      ask(server, now)
+    case .disconnected(let server, let reason):
+      servers[server.value].isConnected = false
+      servers[server.value].isAsking = false
+      actions.append(.notice("server \(server): \(reason); answering from the copy of its shards"))
+    case .frame(let server, let bytes):
+      apply(bytes, from: server, now)
+    case .answered(let server, let result):
+      answered(server, result, now)
+    case .tick:
+      for server in servers.indices { ask(ServerID(server), now) }
+    }
+    return actions
+  }
+
+  private func ask(_ server: ServerID, _ now: Instant) {
+    let state = servers[server.value]
+    guard state.isConnected, !state.isAsking, state.waitUntil.map({ now >= $0 }) ?? true else { return }
+    servers[server.value].isAsking = true
+    servers[server.value].waitUntil = nil
+    let request = SyncRequest(positions: map.shards(of: server).map { ($0, shards[Int($0.value)].position) })
+    actions.append(.sync(server, body: request.encode()))
+  }
+
+  private func answered(_ server: ServerID, _ result: Result<Void, ClusterError>, _ now: Instant) {
+    servers[server.value].isAsking = false
+    switch result {
+    case .success:
+      servers[server.value].backoff.reset()
+      releaseReceipts()
+      ask(server, now)
+    case .failure(let error):
+      servers[server.value].waitUntil = now.advanced(byMs: servers[server.value].backoff.next())
+      actions.append(.notice("server \(server) refused to sync: \(error)"))
+    }
+  }
+
+  private func apply(_ bytes: UnsafeRawBufferPointer, from server: ServerID, _ now: Instant) {
+    statistics.frames += 1
+    statistics.frameBytes += UInt64(bytes.count)
+    do {
+      let frame = try SyncFrame(decoding: bytes, compressor: compressor, maximumBodyBytes: Self.maximumBodyBytes)
+      guard Int(frame.shard.value) < shards.count else {
+        actions.append(.notice("server \(server) sent shard \(frame.shard) of \(shards.count)"))
+        return
+      }
+      let shard = shards[Int(frame.shard.value)]
+      switch try shard.apply(frame, now: now) {
+      case .applied: noteApplied(frame)
+      case .duplicate: statistics.duplicates += 1
+      case .gap:
+        // Deltas that are missing are asked for again by position; a base that no longer fits begins anew.
+        statistics.gaps += 1
+        if case .base = frame.kind { shard.forgetPosition() }
+      }
+    } catch let error as MalformedBlob {
+      statistics.malformed += 1
+      actions.append(.notice("server \(server): \(error)"))
+    } catch {
+      actions.append(.notice("server \(server): \(error)"))
+    }
+  }
+
+  private func noteApplied(_ frame: SyncFrame) {
+    for table in frame.tables {
+      statistics.rows += UInt64(table.fids.count)
+      statistics.tombstones += UInt64(table.tombstones.count)
+      if table.table == tables.denseTable { denseVersion += 1 }
+    }
+    if frame.kind == .base(next: nil) { statistics.basesCompleted += 1 }
+    pendingReceipts += frame.receipts
+    // Far behind, a receipt more or less says nothing new.
+    if pendingReceipts.count > ShardState.maximumReceipts * 4 { BatchReceipt.coarsen(&pendingReceipts) }
+  }
+
+  private func smallestWatermark(_ partition: PartitionID) -> Offset {
+    shards.map { $0.watermarks[partition] ?? .none }.min() ?? .none
+  }
+
+  /// Reports the batches that every shard has by now.
+  private func releaseReceipts() {
+    guard !pendingReceipts.isEmpty else { return }
+    let smallest = Dictionary(uniqueKeysWithValues: watermarks)
+    pendingReceipts.removeAll { receipt in
+      guard receipt.end <= smallest[receipt.partition] ?? .none else { return false }
+      actions.append(.fresh(receipt))
+      return true
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import FreshetCore
+import FreshetTable
+
+/// A replica's copy of one shard.
+final class ReplicaShard {
+  let id: ShardID
+  /// By position in the cluster's list of tables; weights only.
+  let tables: [EmbeddingTable]
+  private(set) var position = ShardPosition.nothing
+  private(set) var watermarks: [PartitionID: Offset] = [:]
+  private(set) var newestMinutes: UInt32 = 0
+  /// Whether a whole base has ever arrived: until then the shard answers with initial values where rows are missing.
+  private(set) var isComplete = false
+  private(set) var lastFrame: Instant?
+  /// Marks the rows of the current base, so that rows the base does not hold can be found when it is complete.
+  private var baseRound: UInt32 = 0
+
+  init(id: ShardID, layouts: [TableLayout]) {
+    self.id = id
+    tables = layouts.map { EmbeddingTable(layout: $0) }
+  }
+
+  enum Outcome: Equatable {
+    case applied
+    /// The frame had been applied before.
+    case duplicate
+    /// The frame does not follow on from what the replica has.
+    case gap
+  }
+
+  /// Applies a frame if it follows on from what the shard has.
+  func apply(_ frame: SyncFrame, now: Instant) throws(ClusterError) -> Outcome {
+    for table in frame.tables where table.table >= tables.count || tables[table.table].layout.width != table.width {
+      throw ClusterError(
+        .mismatch,
+        "shard \(id): table \(table.table) of width \(table.width) is not in this model: are the models the same?")
+    }
+    switch frame.kind {
+    case .delta:
+      guard frame.generation == position.generation else { return .gap }
+      if frame.sequence <= position.sequence { return .duplicate }
+      guard frame.sequence == position.sequence + 1 else { return .gap }
+      position = ShardPosition(generation: frame.generation, sequence: frame.sequence, base: position.base)
+    case .base(let next):
+      if position.generation != frame.generation || position.base == nil {
+        // A new base: rows of the old copy go on answering until it is complete.
+        baseRound += 1
+        watermarks = [:]
+      } else if frame.sequence != position.sequence {
+        return .gap
+      }
+      position = ShardPosition(generation: frame.generation, sequence: frame.sequence, base: next)
+    }
+    for table in frame.tables { assign(table) }
+    for (partition, offset) in frame.watermarks { watermarks[partition] = offset }
+    newestMinutes = max(newestMinutes, frame.newestMinutes)
+    lastFrame = now
+    if case .base(nil) = frame.kind {
+      for table in tables { table.removeRows(updatedBefore: baseRound) }
+      isComplete = true
+    }
+    return .applied
+  }
+
+  /// The server's next answer begins a new base.
+  func forgetPosition() { position = .nothing }
+
+  private func assign(_ delta: SyncFrame.Table) {
+    let table = tables[delta.table]
+    delta.fids.withUnsafeBufferPointer { fids in
+      delta.weights.withUnsafeBufferPointer { weights in
+        if let start = weights.baseAddress { table.assign(fids, weights: start, minutes: baseRound) }
+      }
+    }
+    delta.tombstones.withUnsafeBufferPointer { _ = table.remove($0) }
+  }
+}

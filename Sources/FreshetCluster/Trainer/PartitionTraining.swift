@@ -1,0 +1,63 @@
+import FreshetCore
+import FreshetModel
+
+/// What a trainer knows of one partition that it is assigned.
+struct PartitionTraining {
+  enum Phase: Equatable {
+    /// Until all servers are connected and the backoff is over.
+    case waiting(until: Instant)
+    case claiming
+    case locating
+    case running
+  }
+
+  /// A batch between its pull and its push.
+  struct InFlight {
+    let number: UInt64
+    let step: TrainingStep
+    let from: Offset
+    let to: Offset
+  }
+
+  /// A pushed batch that some servers have not acknowledged.
+  struct Unacknowledged {
+    let number: UInt64
+    let to: Offset
+    var awaited: Int
+  }
+
+  var phase: Phase
+  var attempt: UInt64 = 0
+  var backoff: Backoff
+  var epochs: [ServerID: Epoch] = [:]
+  var watermarks: [Offset] = []
+  /// Distinct watermarks above the start, ascending: no batch may span one.
+  var cuts: [Offset] = []
+  /// Where the next batch begins: every shard's watermark once the batches before it are applied.
+  var next = Offset.none
+  var queue: [ExampleBatch] = []
+  /// Examples of `queue[0]` that are already in batches.
+  var taken = 0
+  var inFlight: [InFlight] = []
+  var unacknowledged: [Unacknowledged] = []
+  var applied = Offset.none
+  var committed = Offset.none
+
+  init(now: Instant, seed: UInt64) {
+    phase = .waiting(until: now)
+    backoff = Backoff(baseMs: 100, capMs: 5_000, seed: seed)
+  }
+
+  /// Forgets everything that belongs to the current claim.
+  mutating func abandon(until: Instant) {
+    phase = .waiting(until: until)
+    attempt += 1
+    epochs = [:]
+    watermarks = []
+    cuts = []
+    queue = []
+    taken = 0
+    inFlight = []
+    unacknowledged = []
+  }
+}

@@ -1,0 +1,351 @@
+import FreshetCore
+import FreshetModel
+
+/// A trainer without its sockets and its consumer: claims partitions, cuts batches, and moves each through pull, training
+/// step and push (docs/exactly-once.md).
+///
+/// The push of a batch and the pull of the next travel on one connection in this order, so with `pipelineDepth` 1 a batch
+/// always sees the gradients of those before it: users act in bursts, and stale rows cost accuracy.
+public final class Trainer {
+  public struct Configuration: Sendable {
+    public let tables: ModelTables
+    public let map: ShardMap
+    /// Examples in a batch, at most.
+    public let batchSize: Int
+    /// Batches of a partition that may be between their pull and their push.
+    public let pipelineDepth: Int
+    /// Batches of a partition that may be pushed and not acknowledged.
+    public let maximumUnacknowledged: Int
+    /// Whether to go on, and count, when Kafka has deleted examples that were not trained on.
+    public let allowsGap: Bool
+    public let seed: UInt64
+
+    public init(
+      tables: ModelTables, map: ShardMap, batchSize: Int, pipelineDepth: Int, maximumUnacknowledged: Int,
+      allowsGap: Bool, seed: UInt64
+    ) {
+      precondition(batchSize > 0 && pipelineDepth > 0 && maximumUnacknowledged > 0)
+      self.tables = tables
+      self.map = map
+      self.batchSize = batchSize
+      self.pipelineDepth = pipelineDepth
+      self.maximumUnacknowledged = maximumUnacknowledged
+      self.allowsGap = allowsGap
+      self.seed = seed
+    }
+  }
+
+  public struct Statistics: Sendable, Equatable {
+    /// Examples in pushed batches; one that is trained again after a fault counts again here, but not in `METRICS`.
+    public var examples: UInt64 = 0
+    public var batches: UInt64 = 0
+    public var claims: UInt64 = 0
+    public var restarts: UInt64 = 0
+    /// Offsets that Kafka deleted before they were trained on, under `allowsGap`.
+    public var lostOffsets: UInt64 = 0
+  }
+
+  private let configuration: Configuration
+  private var connected: Set<ServerID> = []
+  private var partitions: [PartitionID: PartitionTraining] = [:]
+  private var freeSteps: [TrainingStep] = []
+  private var batchNumber: UInt64 = 0
+  private var attemptNumber: UInt64 = 0
+  private var actions: [TrainerAction] = []
+  public private(set) var statistics = Statistics()
+
+  public init(configuration: Configuration) { self.configuration = configuration }
+
+  /// Partition, phase and the offset up to which all servers have acknowledged; for status displays.
+  public var progress: [(partition: PartitionID, phase: String, applied: Offset, queued: Int)] {
+    partitions.sorted { $0.key < $1.key }.map { partition, state in
+      let phase =
+        switch state.phase {
+        case .waiting: "waiting"
+        case .claiming: "claiming"
+        case .locating: "locating"
+        case .running: "running"
+        }
+      return (partition, phase, state.applied, state.queue.reduce(-state.taken) { $0 + $1.count })
+    }
+  }
+
+  /// - Returns: What to do now, in order.
+  public func handle(_ event: TrainerEvent, now: Instant) -> [TrainerAction] {
+    actions.removeAll(keepingCapacity: true)
+    switch event {
+    case .connected(let server):
+      connected.insert(server)
+      for partition in partitions.keys.sorted() { claimIfPossible(partition, now) }
+    case .disconnected(let server, let reason):
+      connected.remove(server)
+      for partition in partitions.keys.sorted() { restart(partition, "server \(server): \(reason)", now) }
+    case .assigned(let partition):
+      partitions[partition] = PartitionTraining(now: now, seed: configuration.seed ^ UInt64(partition.value))
+      claimIfPossible(partition, now)
+    case .revoked(let partition):
+      revoke(partition)
+    case .claimed(let server, let partition, let attempt, let result):
+      guard isCurrent(partition, attempt) else { break }
+      claimed(server, partition, result, now)
+    case .located(let partition, let attempt, let start, let end):
+      guard isCurrent(partition, attempt) else { break }
+      located(partition, start: start, end: end)
+    case .examples(let partition, let attempt, let batch):
+      guard isCurrent(partition, attempt) else { break }
+      partitions[partition]!.queue.append(batch)
+      startBatches(partition)
+    case .pulled(let server, let partition, let attempt, let batch, let result):
+      guard isCurrent(partition, attempt) else { break }
+      pulled(server, partition, batch, result, now)
+    case .pushed(let server, let partition, let attempt, let batch, let result):
+      guard isCurrent(partition, attempt) else { break }
+      pushed(server, partition, batch, result, now)
+    case .tick:
+      for partition in partitions.keys.sorted() {
+        claimIfPossible(partition, now)
+        commit(partition)
+      }
+    }
+    return actions
+  }
+
+  private func isCurrent(_ partition: PartitionID, _ attempt: UInt64) -> Bool {
+    partitions[partition]?.attempt == attempt
+  }
+
+  // MARK: - Claims
+
+  private func claimIfPossible(_ partition: PartitionID, _ now: Instant) {
+    guard let state = partitions[partition], case .waiting(let until) = state.phase, now >= until,
+      connected.count == configuration.map.serverCount
+    else { return }
+    attemptNumber += 1
+    partitions[partition]!.attempt = attemptNumber
+    partitions[partition]!.phase = .claiming
+    statistics.claims += 1
+    for server in 0..<configuration.map.serverCount {
+      actions.append(.claim(ServerID(server), partition, attempt: attemptNumber))
+    }
+  }
+
+  private func claimed(
+    _ server: ServerID, _ partition: PartitionID, _ result: Result<ClaimReply, ClusterError>, _ now: Instant
+  ) {
+    switch result {
+    case .failure(let error): handleRefusal(partition, error, now)
+    case .success(let reply):
+      let hosted = configuration.map.shards(of: server)
+      guard reply.watermarks.map(\.shard).sorted() == hosted else {
+        actions.append(
+          .fail(
+            ClusterError(
+              .mismatch,
+              "server \(server) hosts other shards than configured: check cluster.shards and cluster.servers there")))
+        return
+      }
+      partitions[partition]!.epochs[server] = reply.epoch
+      partitions[partition]!.watermarks += reply.watermarks.map(\.watermark)
+      if partitions[partition]!.epochs.count == configuration.map.serverCount {
+        partitions[partition]!.phase = .locating
+        actions.append(.locate(partition, attempt: partitions[partition]!.attempt))
+      }
+    }
+  }
+
+  private func located(_ partition: PartitionID, start: Offset, end: Offset) {
+    var state = partitions[partition]!
+    let distinct = Set(state.watermarks).sorted()
+    let smallest = distinct[0]
+    if let ahead = distinct.last, ahead > end {
+      actions.append(
+        .fail(
+          ClusterError(
+            .gap,
+            "partition \(partition) of the examples ends at \(end), but the servers have applied up to \(ahead): "
+              + "was the topic deleted and made anew? Restart the servers without their state, or restore the topic")))
+      return
+    }
+    var first = smallest
+    if smallest == .none {
+      first = start
+    } else if smallest < start {
+      guard configuration.allowsGap else {
+        actions.append(
+          .fail(
+            ClusterError(
+              .gap,
+              "partition \(partition) of the examples starts at \(start), but only those below \(smallest) are "
+                + "applied: Kafka has deleted \(start.value - smallest.value) offsets. Lengthen the topic's retention, "
+                + "restore a newer snapshot, or accept the loss with --allow-gap")))
+        return
+      }
+      statistics.lostOffsets += UInt64(start.value - smallest.value)
+      actions.append(.notice("partition \(partition): offsets \(smallest) ..< \(start) are lost"))
+      first = start
+    }
+    state.next = smallest
+    state.applied = smallest
+    state.cuts = distinct.filter { $0 > smallest }
+    state.phase = .running
+    state.backoff.reset()
+    partitions[partition] = state
+    actions.append(.notice("partition \(partition): training from offset \(first)"))
+    actions.append(.fetch(partition, attempt: state.attempt, from: first))
+  }
+
+  private func restart(_ partition: PartitionID, _ reason: String, _ now: Instant) {
+    guard var state = partitions[partition] else { return }
+    if case .waiting = state.phase { return }
+    recycle(state.inFlight)
+    statistics.restarts += 1
+    state.abandon(until: now.advanced(byMs: state.backoff.next()))
+    partitions[partition] = state
+    actions.append(.stopFetching(partition))
+    actions.append(.notice("partition \(partition) will be claimed again: \(reason)"))
+  }
+
+  private func revoke(_ partition: PartitionID) {
+    commit(partition)
+    guard let state = partitions.removeValue(forKey: partition) else { return }
+    recycle(state.inFlight)
+    actions.append(.stopFetching(partition))
+  }
+
+  /// A server's refusal ends the claim; only a wrong configuration ends the trainer.
+  private func handleRefusal(_ partition: PartitionID, _ error: ClusterError, _ now: Instant) {
+    switch error.kind {
+    case .mismatch, .gap, .malformed: actions.append(.fail(error))
+    case .fenced, .watermark, .moved, .refused: restart(partition, error.description, now)
+    }
+  }
+
+  // MARK: - Batches
+
+  /// Cuts batches while the pipeline has room, and asks for their rows.
+  private func startBatches(_ partition: PartitionID) {
+    while let state = partitions[partition], state.phase == .running, !state.queue.isEmpty,
+      state.inFlight.count < configuration.pipelineDepth,
+      state.unacknowledged.count < configuration.maximumUnacknowledged
+    {
+      startBatch(partition)
+    }
+  }
+
+  private func startBatch(_ partition: PartitionID) {
+    let state = partitions[partition]!
+    let block = state.queue[0]
+    let first = state.taken
+    let firstOffset = Offset(block.offsets[first])
+    batchNumber += 1
+    if let cut = state.cuts.first, firstOffset >= cut {
+      // The log has no example between here and the cut: move the shards that are behind up to it.
+      partitions[partition]!.cuts.removeFirst()
+      push(
+        partition, PartitionTraining.InFlight(number: batchNumber, step: takeStep(), from: state.next, to: cut),
+        hasExamples: false)
+      return
+    }
+    var end = min(block.count, first + configuration.batchSize)
+    if let cut = state.cuts.first { end = min(end, block.firstExample(atOrAfter: cut.value)) }
+    let to = Offset(block.offsets[end - 1] + 1)
+    if let cut = state.cuts.first, cut <= to { partitions[partition]!.cuts.removeFirst() }
+    let step = takeStep()
+    step.begin(block.slice(first..<end))
+    partitions[partition]!.inFlight.append(
+      PartitionTraining.InFlight(number: batchNumber, step: step, from: state.next, to: to))
+    partitions[partition]!.next = to
+    if end == block.count {
+      partitions[partition]!.queue.removeFirst()
+      partitions[partition]!.taken = 0
+    } else {
+      partitions[partition]!.taken = end
+    }
+    actions.append(.consumed(partition, attempt: state.attempt, count: end - first))
+    for server in 0..<configuration.map.serverCount {
+      var writer = BinaryWriter(capacity: 4096)
+      step.encodePull(ServerID(server), into: &writer)
+      actions.append(
+        .pull(ServerID(server), partition, attempt: state.attempt, batch: batchNumber, body: writer.bytes))
+    }
+  }
+
+  private func pulled(
+    _ server: ServerID, _ partition: PartitionID, _ batch: UInt64,
+    _ result: Result<UnsafeRawBufferPointer, ClusterError>, _ now: Instant
+  ) {
+    guard let position = partitions[partition]!.inFlight.firstIndex(where: { $0.number == batch }) else { return }
+    let flight = partitions[partition]!.inFlight[position]
+    do {
+      guard try flight.step.accept(result.get(), from: server) else { return }
+    } catch {
+      handleRefusal(partition, error, now)
+      return
+    }
+    // Servers answer in order, so the first batch is always the first to be complete.
+    precondition(position == 0)
+    flight.step.compute()
+    partitions[partition]!.inFlight.removeFirst()
+    push(partition, flight, hasExamples: true)
+    startBatches(partition)
+  }
+
+  private func push(_ partition: PartitionID, _ flight: PartitionTraining.InFlight, hasExamples: Bool) {
+    let state = partitions[partition]!
+    let map = configuration.map
+    let reportServer = map.owner(of: ShardServer.reportShard(of: partition, shardCount: map.shardCount))
+    for number in 0..<map.serverCount {
+      let server = ServerID(number)
+      var writer = BinaryWriter(capacity: 32 << 10)
+      if hasExamples {
+        flight.step.encodePush(server, reportsHere: server == reportServer, into: &writer)
+      } else {
+        PushRequest.encodeHead(
+          minutes: 0, report: nil, sections: [], fids: UnsafeBufferPointer(start: nil, count: 0), into: &writer)
+      }
+      actions.append(
+        .push(
+          server, partition, attempt: state.attempt, batch: flight.number, epoch: state.epochs[server]!,
+          from: flight.from, to: flight.to, body: writer.bytes))
+    }
+    if hasExamples {
+      statistics.batches += 1
+      statistics.examples += UInt64(flight.step.examples)
+    } else {
+      partitions[partition]!.next = flight.to
+    }
+    partitions[partition]!.unacknowledged.append(
+      PartitionTraining.Unacknowledged(number: flight.number, to: flight.to, awaited: map.serverCount))
+    freeSteps.append(flight.step)
+  }
+
+  private func pushed(
+    _ server: ServerID, _ partition: PartitionID, _ batch: UInt64, _ result: Result<Void, ClusterError>, _ now: Instant
+  ) {
+    if case .failure(let error) = result {
+      handleRefusal(partition, error, now)
+      return
+    }
+    guard let position = partitions[partition]!.unacknowledged.firstIndex(where: { $0.number == batch }) else { return }
+    partitions[partition]!.unacknowledged[position].awaited -= 1
+    while let oldest = partitions[partition]!.unacknowledged.first, oldest.awaited == 0 {
+      partitions[partition]!.applied = oldest.to
+      partitions[partition]!.unacknowledged.removeFirst()
+    }
+    startBatches(partition)
+  }
+
+  private func commit(_ partition: PartitionID) {
+    guard let state = partitions[partition], state.applied > state.committed else { return }
+    partitions[partition]!.committed = state.applied
+    actions.append(.commit(partition, state.applied))
+  }
+
+  private func takeStep() -> TrainingStep {
+    freeSteps.popLast() ?? TrainingStep(tables: configuration.tables, map: configuration.map)
+  }
+
+  private func recycle(_ flights: [PartitionTraining.InFlight]) {
+    freeSteps += flights.map(\.step)
+  }
+}
