@@ -47,6 +47,7 @@ final class RESPServerConnection: ChannelDuplexHandler {
   private var takesRequests = true
   private var isInputClosed = false
   private var lingers = false
+  private var isFinishing = false
   private(set) var isClosed = false
 
   init(
@@ -103,7 +104,7 @@ final class RESPServerConnection: ChannelDuplexHandler {
     switch event {
     case ChannelEvent.inputClosed:
       isInputClosed = true
-      settle()
+      if isFinishing { context.close(promise: nil) } else { settle() }
     case is DrainEvent:
       takesRequests = false
       settle()
@@ -149,7 +150,7 @@ final class RESPServerConnection: ChannelDuplexHandler {
       counters.unknownCommands.add(1)
       responder.fail(request.unknownCommand)
     case .reply(let value):
-      if session.isAuthenticated { decoder.limits = configuration.limits }
+      decoder.limits = session.isAuthenticated ? configuration.limits : .unauthenticated
       responder.reply(value)
     case .replyAndClose(let value):
       takesRequests = false
@@ -230,24 +231,33 @@ final class RESPServerConnection: ChannelDuplexHandler {
     guard !isClosed else { return }
     if slots.isEmpty, !takesRequests || (isInputClosed && !isPaused) {
       finish(context)
-    } else if wantsRead, !isPaused {
-      wantsRead = false
-      context.read()
+    } else {
+      readOn(context)
     }
   }
 
+  /// Closes once everything written has left: closing at once would drop it.
   private func finish(_ context: ChannelHandlerContext) {
-    guard lingers, !isInputClosed else {
-      context.close(promise: nil)
-      return
-    }
-    lingers = false
-    context.close(mode: .output, promise: nil)
+    guard !isFinishing else { return }
+    isFinishing = true
+    let written = eventLoop.makePromise(of: Void.self)
     let channel = context.channel
-    eventLoop.scheduleTask(in: .seconds(Self.lingerSeconds)) { channel.close(promise: nil) }
-    if wantsRead {
-      wantsRead = false
-      context.read()
+    let mustLinger = lingers && !isInputClosed
+    written.futureResult.whenComplete { _ in
+      guard mustLinger else {
+        channel.close(promise: nil)
+        return
+      }
+      channel.close(mode: .output, promise: nil)
+      channel.eventLoop.scheduleTask(in: .seconds(Self.lingerSeconds)) { channel.close(promise: nil) }
     }
+    context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
+    readOn(context)
+  }
+
+  private func readOn(_ context: ChannelHandlerContext) {
+    guard wantsRead, !isPaused else { return }
+    wantsRead = false
+    context.read()
   }
 }

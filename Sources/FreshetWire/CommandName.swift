@@ -19,7 +19,7 @@ public struct CommandName: Hashable, Sendable, CustomStringConvertible, Expressi
     self.low = low
   }
 
-  public init?(_ text: String) {
+  public init?(text: String) {
     var text = text
     guard let name = text.withUTF8({ CommandName(UnsafeRawBufferPointer($0)) }) else { return nil }
     self = name

@@ -41,11 +41,11 @@ public struct RESPReplyDecoder: Sendable {
     if let failure { throw failure }
     do throws(WireError) {
       while received.readableBytes > 0 {
-        guard let value = try element() else {
-          if !canProceed { return nil }
-          continue
-        }
-        if let whole = deliver(value) {
+        switch try element() {
+        case .needMore: return nil
+        case .opened: continue
+        case .value(let value):
+          guard let whole = deliver(value) else { continue }
           frameBytes = 0
           elementCount = 0
           return whole
@@ -60,8 +60,12 @@ public struct RESPReplyDecoder: Sendable {
     }
   }
 
-  /// Set by `element`: false if it needs more bytes, true if it opened an aggregate.
-  private var canProceed = false
+  private enum Element {
+    case needMore
+    /// The header of an aggregate, whose elements follow.
+    case opened
+    case value(RESPValue)
+  }
 
   /// Puts a value where it belongs; returns the outermost value once it is complete.
   private mutating func deliver(_ value: RESPValue) -> RESPValue? {
@@ -88,34 +92,33 @@ public struct RESPReplyDecoder: Sendable {
     }
   }
 
-  /// Reads one scalar or the header of an aggregate. nil: see `canProceed`.
-  private mutating func element() throws(WireError) -> RESPValue? {
-    canProceed = false
+  /// Reads one scalar or the header of an aggregate.
+  private mutating func element() throws(WireError) -> Element {
     if let bulk { return try bulkBody(type: bulk.type, count: bulk.count) }
-    guard let line = try readLine() else { return nil }
-    return try line.withUnsafeReadableBytes { bytes -> Result<RESPValue?, WireError> in
+    guard let line = try readLine() else { return .needMore }
+    return try line.withUnsafeReadableBytes { bytes -> Result<Element, WireError> in
       let content = UnsafeRawBufferPointer(rebasing: bytes[1...])
       do throws(WireError) { return .success(try interpret(type: bytes[0], content)) } catch { return .failure(error) }
     }.get()
   }
 
-  private mutating func interpret(type: UInt8, _ content: UnsafeRawBufferPointer) throws(WireError) -> RESPValue? {
+  private mutating func interpret(type: UInt8, _ content: UnsafeRawBufferPointer) throws(WireError) -> Element {
     switch type {
-    case UInt8(ascii: "+"): return .simpleString(String(decoding: content, as: UTF8.self))
-    case UInt8(ascii: "-"): return .error(WireError(line: String(decoding: content, as: UTF8.self)))
-    case UInt8(ascii: ":"): return .integer(try Self.integer(content, of: "integer"))
+    case UInt8(ascii: "+"): return .value(.simpleString(String(decoding: content, as: UTF8.self)))
+    case UInt8(ascii: "-"): return .value(.error(WireError(line: String(decoding: content, as: UTF8.self))))
+    case UInt8(ascii: ":"): return .value(.integer(try Self.integer(content, of: "integer")))
     case UInt8(ascii: "_"):
       guard content.isEmpty else { throw .malformed("null with content") }
-      return .null
+      return .value(.null)
     case UInt8(ascii: "#"):
       guard content.count == 1, content[0] == UInt8(ascii: "t") || content[0] == UInt8(ascii: "f") else {
         throw .malformed("boolean that is neither t nor f")
       }
-      return .boolean(content[0] == UInt8(ascii: "t"))
+      return .value(.boolean(content[0] == UInt8(ascii: "t")))
     case UInt8(ascii: ","):
       guard let value = Double(String(decoding: content, as: UTF8.self)) else { throw .malformed("invalid double") }
-      return .double(value)
-    case UInt8(ascii: "("): return .bigNumber(String(decoding: content, as: UTF8.self))
+      return .value(.double(value))
+    case UInt8(ascii: "("): return .value(.bigNumber(String(decoding: content, as: UTF8.self)))
     case UInt8(ascii: "$"), UInt8(ascii: "="), UInt8(ascii: "!"): return try openBulk(type: type, content)
     case UInt8(ascii: "*"), UInt8(ascii: "~"), UInt8(ascii: ">"), UInt8(ascii: "%"), UInt8(ascii: "|"):
       return try openAggregate(type: type, content)
@@ -125,9 +128,9 @@ public struct RESPReplyDecoder: Sendable {
     }
   }
 
-  private mutating func openBulk(type: UInt8, _ content: UnsafeRawBufferPointer) throws(WireError) -> RESPValue? {
+  private mutating func openBulk(type: UInt8, _ content: UnsafeRawBufferPointer) throws(WireError) -> Element {
     let count = try Self.integer(content, of: "bulk length")
-    if count == -1, type == UInt8(ascii: "$") { return .null }
+    if count == -1, type == UInt8(ascii: "$") { return .value(.null) }
     guard count >= 0 else { throw .malformed("invalid bulk length") }
     guard count <= Int64(limits.maxBulkBytes) else {
       throw WireError(.tooBig, "bulk string of \(count) bytes; the limit is \(limits.maxBulkBytes)")
@@ -137,28 +140,28 @@ public struct RESPReplyDecoder: Sendable {
     return try bulkBody(type: type, count: Int(count))
   }
 
-  private mutating func bulkBody(type: UInt8, count: Int) throws(WireError) -> RESPValue? {
-    guard received.readableBytes >= count + 2 else { return nil }
+  private mutating func bulkBody(type: UInt8, count: Int) throws(WireError) -> Element {
+    guard received.readableBytes >= count + 2 else { return .needMore }
     let bytes = received.readSlice(count)
     let end = received.storage.getInteger(at: received.storage.readerIndex, as: UInt16.self)
     guard end == 0x0d0a else { throw .malformed("bulk string of \(count) bytes is not followed by CRLF") }
     received.skip(2)
     bulk = nil
     switch type {
-    case UInt8(ascii: "!"): return .error(WireError(line: String(buffer: bytes)))
+    case UInt8(ascii: "!"): return .value(.error(WireError(line: String(buffer: bytes))))
     case UInt8(ascii: "="):
       var bytes = bytes
       guard let format = bytes.readString(length: 3), bytes.readInteger(as: UInt8.self) == UInt8(ascii: ":") else {
         throw .malformed("verbatim string without a format")
       }
-      return .verbatim(format: format, bytes)
-    default: return .bulk(bytes)
+      return .value(.verbatim(format: format, bytes))
+    default: return .value(.bulk(bytes))
     }
   }
 
-  private mutating func openAggregate(type: UInt8, _ content: UnsafeRawBufferPointer) throws(WireError) -> RESPValue? {
+  private mutating func openAggregate(type: UInt8, _ content: UnsafeRawBufferPointer) throws(WireError) -> Element {
     let announced = try Self.integer(content, of: "aggregate length")
-    if announced == -1, type == UInt8(ascii: "*") { return .null }
+    if announced == -1, type == UInt8(ascii: "*") { return .value(.null) }
     guard announced >= 0 else { throw .malformed("invalid aggregate length") }
     guard announced <= Int64(limits.maxArguments) else { throw tooManyElements }
     let isMap = type == UInt8(ascii: "%") || type == UInt8(ascii: "|")
@@ -166,15 +169,14 @@ public struct RESPReplyDecoder: Sendable {
     elementCount += aggregate.left
     guard elementCount <= limits.maxArguments else { throw tooManyElements }
     if aggregate.left == 0 {
-      if type != UInt8(ascii: "|") { return Self.finish(aggregate) }
+      if type != UInt8(ascii: "|") { return .value(Self.finish(aggregate)) }
     } else {
       guard open.count < limits.maxDepth else {
         throw WireError(.tooBig, "aggregates nested deeper than \(limits.maxDepth)")
       }
       open.append(aggregate)
     }
-    canProceed = true
-    return nil
+    return .opened
   }
 
   private var tooManyElements: WireError {

@@ -26,6 +26,11 @@ public struct RESPRequestDecoder: Sendable {
   /// Bytes received and not yet returned in a request.
   public var bufferedBytes: Int { received.readableBytes }
 
+  /// The memory behind `bufferedBytes`.
+  var reservedBytes: Int {
+    received.storage.storageCapacity + ranges.capacity * MemoryLayout<RESPRequest.ArgumentRange>.stride
+  }
+
   /// Takes the next bytes of the stream. Call `next` until it returns nil before the next `append`, or at least before
   /// more than can be held arrives.
   public mutating func append(_ bytes: ByteBuffer) {
