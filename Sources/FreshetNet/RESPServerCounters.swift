@@ -1,0 +1,57 @@
+import FreshetWire
+import Synchronization
+
+/// Counts what a server's connections do; they may run on several event loops.
+final class RESPServerCounters: Sendable {
+  /// One counter, on the heap.
+  final class Counter: Sendable {
+    private let value = Atomic<Int>(0)
+    @discardableResult
+    func add(_ amount: Int) -> Int { value.add(amount, ordering: .relaxed).newValue }
+    var current: Int { value.load(ordering: .relaxed) }
+  }
+
+  let connected = Counter()
+  let accepted = Counter()
+  let rejected = Counter()
+  let protocolErrors = Counter()
+  let unknownCommands = Counter()
+  let bytesIn = Counter()
+  let bytesOut = Counter()
+  let byCommand: [CommandName: Counter]
+
+  init(commands: [CommandName]) {
+    byCommand = Dictionary(commands.map { ($0, Counter()) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  var statistics: RESPServerStatistics {
+    RESPServerStatistics(
+      connected: connected.current, accepted: accepted.current, rejected: rejected.current,
+      protocolErrors: protocolErrors.current, unknownCommands: unknownCommands.current, bytesIn: bytesIn.current,
+      bytesOut: bytesOut.current,
+      commands: byCommand.map { ($0.key.text.lowercased(), $0.value.current) }.filter { $0.1 > 0 }
+        .sorted { $0.0 < $1.0 }.map { RESPServerStatistics.CommandCount(name: $0.0, count: $0.1) })
+  }
+}
+
+/// What a server has done since it started.
+public struct RESPServerStatistics: Sendable, Equatable {
+  public struct CommandCount: Sendable, Equatable {
+    /// In lower case.
+    public let name: String
+    public let count: Int
+  }
+
+  /// Connections that are open now.
+  public let connected: Int
+  public let accepted: Int
+  /// Connections refused with `BUSY`.
+  public let rejected: Int
+  /// Connections closed because of broken or oversized framing.
+  public let protocolErrors: Int
+  public let unknownCommands: Int
+  public let bytesIn: Int
+  public let bytesOut: Int
+  /// Requests by command, by name; commands never sent are left out.
+  public let commands: [CommandCount]
+}
