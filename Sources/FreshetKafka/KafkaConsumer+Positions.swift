@@ -1,0 +1,109 @@
+import CRdKafka
+import FreshetCore
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+extension KafkaConsumer {
+  /// The next record of the partition that is delivered is the first at or after `offset`, even within a running
+  /// `poll`. A paused partition stays paused.
+  ///
+  /// Waits while librdkafka is still starting the partition, at most `timeoutMs`.
+  public func seek(_ partition: KafkaTopicPartition, to offset: Offset, timeoutMs: Int = 10_000) throws(KafkaError) {
+    guard offset >= Offset(0) else {
+      throw KafkaError(
+        .invalidArgument, "seek \(partition): there is no offset \(offset)", topic: partition.topic,
+        partition: partition.partition, offset: offset)
+    }
+    let index = try assigned(partition)
+    try moveTo(offset, partition, timeoutMs: timeoutMs)
+    seeks += 1
+    partitions[index].position = offset
+    partitions[index].needsPosition = false
+    partitions[index].needsRewind = false
+    partitions[index].mutedBatch = batch
+  }
+
+  /// Delivers nothing more of the partition, even within a running `poll`, until `resume`.
+  public func pause(_ partition: KafkaTopicPartition) throws(KafkaError) {
+    let index = try assigned(partition)
+    guard !partitions[index].isPaused else { return }
+    try switchPause(partition, to: true)
+    partitions[index].isPaused = true
+    partitions[index].mutedBatch = batch
+  }
+
+  /// Goes on with the record that the partition was paused before, or with the one that was sought since.
+  public func resume(_ partition: KafkaTopicPartition) throws(KafkaError) {
+    let index = try assigned(partition)
+    guard partitions[index].isPaused else { return }
+    guard !partitions[index].needsPosition else {
+      throw KafkaError(
+        .notPositioned, "resume \(partition): it began paused and has no position yet, seek first",
+        topic: partition.topic, partition: partition.partition)
+    }
+    // librdkafka resumes after the last record that it handed out, which may be beyond the last delivered, or from
+    // before a seek. So it is told where to go on.
+    if let position = partitions[index].position { try moveTo(position, partition, timeoutMs: 10_000) }
+    try switchPause(partition, to: false)
+    partitions[index].isPaused = false
+    partitions[index].needsRewind = false
+    partitions[index].mutedBatch = batch
+  }
+
+  public func isPaused(_ partition: KafkaTopicPartition) throws(KafkaError) -> Bool {
+    partitions[try assigned(partition)].isPaused
+  }
+
+  /// The offset of the next record to be delivered; `nil` before the first one if nobody has sought.
+  public func position(_ partition: KafkaTopicPartition) throws(KafkaError) -> Offset? {
+    partitions[try assigned(partition)].position
+  }
+
+  private func assigned(_ partition: KafkaTopicPartition) throws(KafkaError) -> Int {
+    try checkOpen()
+    if let index = partitions.index(of: partition) { return index }
+    throw KafkaError(
+      .notAssigned, "\(partition) is not assigned to this consumer", topic: partition.topic,
+      partition: partition.partition)
+  }
+
+  private func switchPause(_ partition: KafkaTopicPartition, to paused: Bool) throws(KafkaError) {
+    let list = PartitionList([partition])
+    let doing = paused ? "pause" : "resume"
+    let error =
+      paused
+      ? rd_kafka_pause_partitions(handle.pointer, list.pointer)
+      : rd_kafka_resume_partitions(handle.pointer, list.pointer)
+    try check(error, doing)
+    try list.throwFirstError(doing: doing)
+  }
+
+  /// Moves librdkafka. Just after an assignment it refuses ("erroneous state") until the partition has started.
+  func moveTo(_ offset: Offset, _ partition: KafkaTopicPartition, timeoutMs: Int) throws(KafkaError) {
+    let deadline = Instant.now().advanced(byMs: timeoutMs)
+    while true {
+      do throws(KafkaError) {
+        return try moveOnce(offset, partition, timeoutMs: timeoutMs)
+      } catch {
+        let isStarting =
+          error.errorCode == RD_KAFKA_RESP_ERR__STATE.rawValue
+          || error.errorCode == RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS.rawValue
+          || error.errorCode == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION.rawValue
+        guard isStarting, Instant.now() < deadline else { throw error }
+        usleep(1_000)
+      }
+    }
+  }
+
+  private func moveOnce(_ offset: Offset, _ partition: KafkaTopicPartition, timeoutMs: Int) throws(KafkaError) {
+    let list = PartitionList([partition], offset: offset.value)
+    if let error = rd_kafka_seek_partitions(handle.pointer, list.pointer, Int32(clamping: timeoutMs)) {
+      throw KafkaError(consuming: error, doing: "seek \(partition)@\(offset)", fallback: .broker)
+    }
+    try list.throwFirstError(doing: "seek")
+  }
+}
