@@ -76,6 +76,7 @@ let package = Package(
     tests("FreshetWire", ["FreshetWire", "FreshetCore", .product(name: "NIOCore", package: "swift-nio")]),
     tests("FreshetCluster", ["FreshetCluster", "FreshetModel", "FreshetTable", "FreshetCore"]),
     tests("FreshetKafka", ["FreshetKafka", "FreshetCore", "CRdKafka"]),
+    tests("FreshetStore", ["FreshetStore", "FreshetCore"]),
     tests("FreshetNet", ["FreshetNet", "FreshetWire", "FreshetCore"] + nio),
     tests("FreshetRoles", ["FreshetRoles", "FreshetCluster", "FreshetModel", "FreshetCore"]),
   ],

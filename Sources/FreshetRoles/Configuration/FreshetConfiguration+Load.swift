@@ -1,0 +1,148 @@
+import Foundation
+import FreshetCore
+import FreshetModel
+
+extension FreshetConfiguration {
+  /// Environment variables that stand above the file: one address of a broker or a list of servers differs from machine to
+  /// machine, the rest does not.
+  static let environmentOverrides = [
+    "FRESHET_KAFKA_BOOTSTRAP_SERVERS": "kafka.bootstrap_servers",
+    "FRESHET_SERVERS": "cluster.servers",
+    "FRESHET_PASSWORD": "cluster.password",
+  ]
+
+  /// Reads a configuration file.
+  /// - Parameters:
+  ///   - overrides: Dotted path → value; stand above the environment, which stands above the file.
+  public static func load(
+    file: String, overrides: [String: String], environment: [String: String]
+  ) throws(ConfigurationError) -> FreshetConfiguration {
+    let text: String
+    do {
+      text = try String(contentsOfFile: file, encoding: .utf8)
+    } catch {
+      throw ConfigurationError(file: file, line: nil, key: "", reason: "cannot be read: \(error.localizedDescription)")
+    }
+    var all = overrides
+    for (variable, path) in environmentOverrides where all[path] == nil {
+      if let value = environment[variable], !value.isEmpty { all[path] = value }
+    }
+    return try parse(text, file: file, overrides: all)
+  }
+
+  public static func parse(
+    _ text: String, file: String, overrides: [String: String]
+  ) throws(ConfigurationError) -> FreshetConfiguration {
+    let source = YAMLSource(file: file, overrides: overrides)
+    let root = try source.root(text: text)
+    var configuration = FreshetConfiguration(
+      kafka: try KafkaSettings(root.section("kafka")), cluster: try ClusterSettings(root.section("cluster")),
+      parameterServer: try ParameterServerSettings(root.section("ps")),
+      trainer: try TrainerSettings(root.section("trainer")), joiner: try JoinerSettings(root.section("joiner")),
+      serving: try ServingSettings(root.section("serve")), model: try ModelSpec(root.section("model")), effective: [])
+    try root.finish()
+    try source.finish()
+    do {
+      try configuration.model.validate()
+    } catch {
+      throw ConfigurationError(file: file, line: nil, key: "model." + error.path, reason: error.message)
+    }
+    configuration.effective = source.effective
+    return configuration
+  }
+
+  /// The configuration in effect as YAML, defaults included.
+  public var effectiveYAML: String {
+    var lines: [String] = []
+    var open: [Substring] = []
+    for (path, value) in effective {
+      let parts = path.split(separator: ".")
+      let sections = parts.dropLast()
+      let common = zip(open, sections).prefix { $0 == $1 }.count
+      for depth in common..<max(common, sections.count) {
+        lines.append(String(repeating: "  ", count: depth) + sections[depth] + ":")
+      }
+      open = Array(sections)
+      lines.append(String(repeating: "  ", count: sections.count) + parts.last! + ": " + value)
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+}
+
+extension KafkaSettings {
+  init(_ section: YAMLSection) throws(ConfigurationError) {
+    bootstrapServers = try section.string("bootstrap_servers", default: "127.0.0.1:9092")
+    partitions = try section.int("partitions", default: 4, in: 1...1024)
+    replicationFactor = try section.int("replication_factor", default: 1, in: 1...15)
+    let topics = try section.section("topics")
+    self.topics = Topics(
+      features: try topics.string("features", default: "features"),
+      actions: try topics.string("actions", default: "actions"),
+      items: try topics.string("items", default: "items"),
+      examples: try topics.string("examples", default: "examples"),
+      deadLetter: try topics.string("dead_letter", default: "dead-letter"))
+    try topics.finish()
+    properties = try section.dictionary("properties")
+    try section.finish()
+  }
+}
+
+extension ClusterSettings {
+  init(_ section: YAMLSection) throws(ConfigurationError) {
+    shards = try section.int("shards", default: 16, in: 1...1024)
+    servers = []
+    for text in try section.strings("servers", default: ["127.0.0.1:7100", "127.0.0.1:7101"]) {
+      guard let address = ServerAddress(text) else { throw section.error("servers", "`\(text)` is not host:port") }
+      servers.append(address)
+    }
+    guard (1...shards).contains(servers.count) else {
+      throw section.error("servers", "\(servers.count) servers cannot share \(shards) shards")
+    }
+    password = try section.optionalString("password")
+    try section.finish()
+  }
+}
+
+extension ParameterServerSettings {
+  init(_ section: YAMLSection) throws(ConfigurationError) {
+    host = try section.string("host", default: "127.0.0.1")
+    syncIntervalMs = try section.int("sync_interval_ms", default: 500, in: 50...86_400_000)
+    deltaLogBytes = try section.int("delta_log_bytes", default: 4 << 20, in: 1 << 16...1 << 34)
+    maximumRowsPerRequest = try section.int("maximum_rows_per_request", default: 1 << 18, in: 1024...1 << 24)
+    try section.finish()
+  }
+}
+
+extension TrainerSettings {
+  init(_ section: YAMLSection) throws(ConfigurationError) {
+    group = try section.string("group", default: "freshet-trainer")
+    batchSize = try section.int("batch_size", default: 32, in: 1...65_536)
+    pipelineDepth = try section.int("pipeline_depth", default: 1, in: 1...64)
+    maximumUnacknowledged = try section.int("maximum_unacknowledged", default: 8, in: 1...1024)
+    queuedExamples = try section.int("queued_examples", default: 8192, in: 1...1 << 20)
+    try section.finish()
+  }
+}
+
+extension JoinerSettings {
+  init(_ section: YAMLSection) throws(ConfigurationError) {
+    group = try section.string("group", default: "freshet-joiner")
+    windowMs = try section.int("window_ms", default: 7_200_000, in: 1...2_592_000_000)
+    graceMs = try section.int("grace_ms", default: 600_000, in: 0...2_592_000_000)
+    idleTimeoutMs = try section.int("idle_timeout_ms", default: 1_000, in: 1...86_400_000)
+    emitsNegatives = try section.bool("negatives", default: false)
+    negativeRate = try section.double("negative_rate", default: 1, in: 0.000001...1)
+    stateBytes = try section.int("state_bytes", default: 256 << 20, in: 1 << 20...1 << 38)
+    commitIntervalMs = try section.int("commit_interval_ms", default: 50, in: 1...60_000)
+    try section.finish()
+  }
+}
+
+extension ServingSettings {
+  init(_ section: YAMLSection) throws(ConfigurationError) {
+    host = try section.string("host", default: "127.0.0.1")
+    port = try section.int("port", default: 7000, in: 0...65_535)
+    maximumCandidates = try section.int("maximum_candidates", default: 10_000, in: 1...100_000)
+    try section.finish()
+  }
+}

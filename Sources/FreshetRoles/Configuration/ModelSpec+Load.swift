@@ -1,0 +1,136 @@
+import FreshetCore
+import FreshetModel
+
+extension ModelSpec {
+  init(_ section: YAMLSection) throws(ConfigurationError) {
+    let name = try section.string("name", default: "model")
+    let fieldSections = try section.section("fields")
+    var fields: [FieldSpec] = []
+    for key in fieldSections.keys {
+      let field = try fieldSections.section(key)
+      fields.append(
+        FieldSpec(
+          name: key, type: try field.choice("type", default: .string), multi: try field.bool("multi", default: false),
+          source: try field.choice("source", default: .request)))
+      try field.finish()
+    }
+    func position(_ name: String, _ section: YAMLSection, _ key: String) throws(ConfigurationError) -> Int {
+      guard let index = fields.firstIndex(where: { $0.name == name }) else {
+        throw section.error(key, "`\(name)` is not among model.fields")
+      }
+      return index
+    }
+    let tables = try Self.tables(section.section("tables"))
+    let slots = try Self.slots(section.section("slots"), fields: fields, tables: tables)
+    let denseSections = try section.section("dense_features")
+    var dense: [DenseFeatureSpec] = []
+    for key in denseSections.keys {
+      let feature = try denseSections.section(key)
+      dense.append(
+        DenseFeatureSpec(
+          name: key, field: try position(feature.string("field", default: key), feature, "field"),
+          transform: try Self.denseTransform(feature),
+          defaultValue: Float(try feature.double("default", default: 0, in: -1e30...1e30))))
+      try feature.finish()
+    }
+    let network = try section.section("network")
+    let networkSpec = NetworkSpec(
+      kind: try network.choice("kind", default: .deepFM), hidden: try network.ints("hidden", default: []),
+      optimizer: try Self.optimizer(network.section("optimizer")))
+    try network.finish()
+    self.init(
+      name: name, userKey: try position(section.string("user_key"), section, "user_key"),
+      itemKey: try position(section.string("item_key"), section, "item_key"), fields: fields, slots: slots,
+      denseFeatures: dense, tables: tables, network: networkSpec, tasks: try Self.tasks(section.section("tasks")))
+    try section.finish()
+  }
+
+  private static func tables(_ section: YAMLSection) throws(ConfigurationError) -> [TableSpec] {
+    var tables: [TableSpec] = []
+    for key in section.keys {
+      let table = try section.section(key)
+      tables.append(
+        TableSpec(
+          name: key, dimension: try table.int("dimension", default: 16, in: 0...Limits.dimension),
+          optimizer: try optimizer(table.section("optimizer")),
+          initialDeviation: try table.double("initial_deviation", default: 0.01, in: 0...1_000),
+          seed: UInt64(try table.int("seed", default: 1, in: 0...Int.max))))
+      try table.finish()
+    }
+    return tables
+  }
+
+  private static func optimizer(_ section: YAMLSection) throws(ConfigurationError) -> OptimizerSpec {
+    enum Kind: String, CaseIterable { case sgd, adagrad }
+    let kind = try section.choice("kind", default: Kind.adagrad)
+    let rate = try section.double("learning_rate", default: 0.05, in: 1e-12...1e6)
+    let optimizer: OptimizerSpec
+    switch kind {
+    case .sgd: optimizer = .sgd(learningRate: rate)
+    case .adagrad:
+      optimizer = .adagrad(
+        learningRate: rate, initialAccumulator: try section.double("initial_accumulator", default: 0.1, in: 0...1e6),
+        epsilon: try section.double("epsilon", default: 1e-8, in: 1e-30...1))
+    }
+    try section.finish()
+    return optimizer
+  }
+
+  private static func slots(
+    _ section: YAMLSection, fields: [FieldSpec], tables: [TableSpec]
+  ) throws(ConfigurationError) -> [SlotSpec] {
+    var slots: [SlotSpec] = []
+    for (index, key) in section.keys.enumerated() {
+      let slot = try section.section(key)
+      let names = try slot.has("cross") ? slot.strings("cross", default: []) : [slot.string("field", default: key)]
+      var positions: [Int] = []
+      for name in names {
+        guard let position = fields.firstIndex(where: { $0.name == name }) else {
+          throw slot.error(slot.has("cross") ? "cross" : "field", "`\(name)` is not among model.fields")
+        }
+        positions.append(position)
+      }
+      let tableName = try slot.string("table", default: tables.first?.name ?? "")
+      guard let table = tables.firstIndex(where: { $0.name == tableName }) else {
+        throw slot.error("table", "`\(tableName)` is not among model.tables")
+      }
+      var transform = SlotSpec.Transform.hash
+      if slot.has("prefix") { transform = .prefix(characters: try slot.int("prefix", default: 1, in: 1...4096)) }
+      if slot.has("boundaries") { transform = .bucketize(boundaries: try slot.doubles("boundaries")) }
+      slots.append(
+        SlotSpec(
+          name: key, index: index, fields: positions, transform: transform, table: table,
+          pooling: try slot.choice("pooling", default: positions.contains { fields[$0].multi } ? .mean : .sum)))
+      try slot.finish()
+    }
+    return slots
+  }
+
+  private static func denseTransform(
+    _ section: YAMLSection
+  ) throws(ConfigurationError) -> DenseFeatureSpec.Transform {
+    enum Kind: String, CaseIterable { case identity, log1p, standardize }
+    switch try section.choice("transform", default: Kind.identity) {
+    case .identity: return .identity
+    case .log1p: return .log1p
+    case .standardize:
+      return .standardize(
+        mean: try section.double("mean", default: 0, in: -1e30...1e30),
+        deviation: try section.double("deviation", default: 1, in: 1e-30...1e30))
+    }
+  }
+
+  private static func tasks(_ section: YAMLSection) throws(ConfigurationError) -> [TaskSpec] {
+    var tasks: [TaskSpec] = []
+    for key in section.keys {
+      let task = try section.section(key)
+      let threshold = try task.optionalDouble("positive_if_at_least")
+      tasks.append(
+        TaskSpec(
+          name: key, action: try task.string("action", default: key),
+          positive: threshold.map { .valueAtLeast($0) } ?? .presence))
+      try task.finish()
+    }
+    return tasks
+  }
+}

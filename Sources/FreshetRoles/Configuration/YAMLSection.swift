@@ -1,0 +1,290 @@
+import FreshetCore
+import Yams
+
+/// One mapping of the configuration file, read key by key.
+///
+/// Each getter names a key with its default and its bounds, and notes the value that is in effect. So `finish()` knows which
+/// keys nobody asked for, and `config print` prints exactly what the program uses.
+final class YAMLSection {
+  let path: String
+  private let source: YAMLSource
+  private let mapping: [(key: String, line: Int?, value: Node)]
+  private var asked: Set<String> = []
+
+  fileprivate init(path: String, source: YAMLSource, node: Node?) throws(ConfigurationError) {
+    self.path = path
+    self.source = source
+    guard let node, !node.isNull else {
+      mapping = []
+      return
+    }
+    guard case .mapping(let pairs) = node else {
+      throw source.error(path, node.mark?.line, "must be a mapping of keys to values")
+    }
+    var mapping: [(key: String, line: Int?, value: Node)] = []
+    for (key, value) in pairs {
+      guard let name = key.string else { throw source.error(path, key.mark?.line, "a key must be text") }
+      if mapping.contains(where: { $0.key == name }) {
+        throw source.error(Self.join(path, name), key.mark?.line, "is given twice")
+      }
+      mapping.append((name, key.mark?.line, value))
+    }
+    self.mapping = mapping
+  }
+
+  /// The keys in the file's order, for mappings whose keys are names.
+  var keys: [String] {
+    mapping.map(\.key)
+  }
+
+  func error(_ key: String, _ reason: String) -> ConfigurationError {
+    source.error(Self.join(path, key), mapping.first { $0.key == key }?.line, reason)
+  }
+
+  // MARK: - Values
+
+  func string(_ key: String, default fallback: String) throws(ConfigurationError) -> String {
+    guard let text = try scalar(key) else {
+      source.note(Self.join(path, key), Self.quoted(fallback))
+      return fallback
+    }
+    source.note(Self.join(path, key), Self.quoted(text))
+    return text
+  }
+
+  func string(_ key: String) throws(ConfigurationError) -> String {
+    guard let text = try scalar(key) else { throw error(key, "is required") }
+    source.note(Self.join(path, key), Self.quoted(text))
+    return text
+  }
+
+  func optionalString(_ key: String) throws(ConfigurationError) -> String? {
+    guard let text = try scalar(key) else {
+      source.note(Self.join(path, key), "null")
+      return nil
+    }
+    source.note(Self.join(path, key), Self.quoted(text))
+    return text
+  }
+
+  func int(_ key: String, default fallback: Int, in range: ClosedRange<Int>) throws(ConfigurationError) -> Int {
+    let text = try scalar(key)
+    guard let value = text.map({ Int($0) }) ?? fallback else { throw error(key, "`\(text ?? "")` is not an integer") }
+    guard range.contains(value) else {
+      throw error(key, "\(value) is outside \(range.lowerBound)...\(range.upperBound)")
+    }
+    source.note(Self.join(path, key), String(value))
+    return value
+  }
+
+  func double(_ key: String, default fallback: Double, in range: ClosedRange<Double>) throws(ConfigurationError)
+    -> Double
+  {
+    let value = try number(key) ?? fallback
+    guard range.contains(value) else {
+      throw error(key, "\(value) is outside \(range.lowerBound)...\(range.upperBound)")
+    }
+    source.note(Self.join(path, key), "\(value)")
+    return value
+  }
+
+  func optionalDouble(_ key: String) throws(ConfigurationError) -> Double? {
+    let value = try number(key)
+    source.note(Self.join(path, key), value.map { "\($0)" } ?? "null")
+    return value
+  }
+
+  private func number(_ key: String) throws(ConfigurationError) -> Double? {
+    guard let text = try scalar(key) else { return nil }
+    guard let value = Double(text), value.isFinite else { throw error(key, "`\(text)` is not a number") }
+    return value
+  }
+
+  func bool(_ key: String, default fallback: Bool) throws(ConfigurationError) -> Bool {
+    let value: Bool
+    switch try scalar(key) {
+    case nil: value = fallback
+    case "true": value = true
+    case "false": value = false
+    case let text?: throw error(key, "`\(text)` is neither true nor false")
+    }
+    source.note(Self.join(path, key), String(value))
+    return value
+  }
+
+  func choice<Value: RawRepresentable<String> & CaseIterable>(
+    _ key: String, default fallback: Value
+  ) throws(ConfigurationError) -> Value {
+    guard let text = try scalar(key) else {
+      source.note(Self.join(path, key), fallback.rawValue)
+      return fallback
+    }
+    guard let value = Value.allCases.first(where: { $0.rawValue.lowercased() == text.lowercased() }) else {
+      let choices = Value.allCases.map(\.rawValue).joined(separator: ", ")
+      throw error(key, "`\(text)` is none of \(choices)")
+    }
+    source.note(Self.join(path, key), value.rawValue)
+    return value
+  }
+
+  func strings(_ key: String, default fallback: [String]) throws(ConfigurationError) -> [String] {
+    asked.insert(key)
+    let values: [String]
+    if let override = source.override(Self.join(path, key)) {
+      values = override.split(separator: ",").map(String.init)
+    } else if let node = value(key) {
+      guard case .sequence(let sequence) = node else { throw error(key, "must be a list") }
+      var texts: [String] = []
+      for element in sequence {
+        guard let text = element.scalar?.string else { throw error(key, "must be a list of plain values") }
+        texts.append(text)
+      }
+      values = texts
+    } else {
+      values = fallback
+    }
+    source.note(Self.join(path, key), "[" + values.map(Self.quoted).joined(separator: ", ") + "]")
+    return values
+  }
+
+  func doubles(_ key: String) throws(ConfigurationError) -> [Double] {
+    var values: [Double] = []
+    for text in try strings(key, default: []) {
+      guard let value = Double(text) else { throw error(key, "`\(text)` is not a number") }
+      values.append(value)
+    }
+    return values
+  }
+
+  func ints(_ key: String, default fallback: [Int]) throws(ConfigurationError) -> [Int] {
+    var values: [Int] = []
+    for text in try strings(key, default: fallback.map(String.init)) {
+      guard let value = Int(text) else { throw error(key, "`\(text)` is not an integer") }
+      values.append(value)
+    }
+    return values
+  }
+
+  /// A mapping of arbitrary keys to plain values.
+  func dictionary(_ key: String) throws(ConfigurationError) -> [String: String] {
+    let section = try self.section(key)
+    var values: [String: String] = [:]
+    for name in section.keys { values[name] = try section.string(name) }
+    return values
+  }
+
+  func section(_ key: String) throws(ConfigurationError) -> YAMLSection {
+    asked.insert(key)
+    return try YAMLSection(path: Self.join(path, key), source: source, node: value(key))
+  }
+
+  func has(_ key: String) -> Bool {
+    source.override(Self.join(path, key)) != nil || mapping.contains { $0.key == key }
+  }
+
+  /// Throws if the file has a key that no getter asked for.
+  func finish() throws(ConfigurationError) {
+    for (key, line, _) in mapping where !asked.contains(key) {
+      let near = asked.min { Self.distance($0, key) < Self.distance($1, key) }
+      let hint =
+        if let near, Self.distance(near, key) <= 3 {
+          "; did you mean `\(near)`?"
+        } else {
+          "; known here: " + asked.sorted().joined(separator: ", ")
+        }
+      throw source.error(Self.join(path, key), line, "unknown key" + hint)
+    }
+  }
+
+  // MARK: - Nodes
+
+  private func value(_ key: String) -> Node? { mapping.first { $0.key == key }?.value }
+
+  private func scalar(_ key: String) throws(ConfigurationError) -> String? {
+    asked.insert(key)
+    if let override = source.override(Self.join(path, key)) { return override }
+    guard let node = value(key), !node.isNull else { return nil }
+    guard let text = node.scalar?.string else { throw error(key, "must be one plain value") }
+    return text
+  }
+
+  private static func join(_ path: String, _ key: String) -> String { path.isEmpty ? key : path + "." + key }
+
+  private static func quoted(_ text: String) -> String {
+    let plain = text.allSatisfy { $0.isLetter || $0.isNumber || "-_./:@".contains($0) }
+    return plain && !text.isEmpty && !text.hasSuffix(":") ? text : "\"" + text.replacing("\"", with: "\\\"") + "\""
+  }
+
+  /// Levenshtein's edit distance.
+  private static func distance(_ a: String, _ b: String) -> Int {
+    let a = Array(a.utf8)
+    let b = Array(b.utf8)
+    var row = Array(0...b.count)
+    for i in 0..<a.count {
+      var diagonal = row[0]
+      row[0] = i + 1
+      for j in 0..<b.count {
+        let substitution = diagonal + (a[i] == b[j] ? 0 : 1)
+        diagonal = row[j + 1]
+        row[j + 1] = min(substitution, row[j] + 1, row[j + 1] + 1)
+      }
+    }
+    return row[b.count]
+  }
+}
+
+/// The file that sections come from, with what overrides it and what was read from it.
+final class YAMLSource {
+  private let file: String
+  private var overrides: [String: String]
+  private var usedOverrides: Set<String> = []
+  private(set) var effective: [(path: String, value: String)] = []
+
+  /// - Parameter overrides: Dotted path → value, taken instead of what the file says.
+  init(file: String, overrides: [String: String]) {
+    self.file = file
+    self.overrides = overrides
+  }
+
+  func root(text: String) throws(ConfigurationError) -> YAMLSection {
+    let node: Node?
+    do {
+      node = try Yams.compose(yaml: text)
+    } catch let error as YamlError {
+      throw ConfigurationError(file: file, line: Self.line(of: error), key: "", reason: "\(error)")
+    } catch {
+      throw ConfigurationError(file: file, line: nil, key: "", reason: "\(error)")
+    }
+    return try YAMLSection(path: "", source: self, node: node)
+  }
+
+  fileprivate func override(_ path: String) -> String? {
+    guard let value = overrides[path] else { return nil }
+    usedOverrides.insert(path)
+    return value
+  }
+
+  fileprivate func note(_ path: String, _ value: String) { effective.append((path, value)) }
+
+  fileprivate func error(_ key: String, _ line: Int?, _ reason: String) -> ConfigurationError {
+    ConfigurationError(file: file, line: line, key: key, reason: reason)
+  }
+
+  /// Throws if an override named a key that does not exist.
+  func finish() throws(ConfigurationError) {
+    for path in overrides.keys.sorted() where !usedOverrides.contains(path) {
+      throw ConfigurationError(file: "override", line: nil, key: path, reason: "unknown key")
+    }
+  }
+
+  private static func line(of error: YamlError) -> Int? {
+    switch error {
+    case .scanner(_, _, let mark, _), .parser(_, _, let mark, _), .composer(_, _, let mark, _): mark.line
+    default: nil
+    }
+  }
+}
+
+extension Node {
+  fileprivate var isNull: Bool { scalar.map { $0.string.isEmpty || $0.string == "null" || $0.string == "~" } ?? false }
+}
