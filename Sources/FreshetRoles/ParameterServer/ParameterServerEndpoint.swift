@@ -1,0 +1,147 @@
+import FreshetCluster
+import FreshetCore
+import FreshetNet
+import FreshetStore
+import FreshetWire
+import NIOCore
+
+/// Turns requests into calls of the `ShardServer` and its answers into replies. Lives on the server's one event loop.
+final class ParameterServerEndpoint {
+  /// A replica that has everything waits for the next seal, at most this long.
+  private static let syncWaitMs = 1_000
+
+  private struct Waiting {
+    let request: SyncRequest
+    let responder: RESPResponder
+    let deadline: Instant
+  }
+
+  private let shards: ShardServer
+  private let taskCount: Int
+  private let compressor = ZstdCompressor(level: 1)
+  private let startedAt = Instant.now()
+  private var waiting: [Waiting] = []
+  var listener: RESPServer?
+
+  init(machine: ShardServer.Configuration, taskCount: Int) {
+    shards = ShardServer(configuration: machine)
+    self.taskCount = taskCount
+  }
+
+  func handle(_ request: RESPRequest, _ responder: RESPResponder) {
+    do {
+      try handle(ParameterServerCommand(request), responder)
+    } catch let error as WireError {
+      responder.fail(error)
+    } catch let error as ClusterError {
+      responder.fail(WireError(error))
+    } catch let error as MalformedBlob {
+      responder.fail(WireError(ClusterError(error)))
+    } catch {
+      responder.fail(WireError(.err, "\(error)"))
+    }
+  }
+
+  private func handle(_ command: ParameterServerCommand, _ responder: RESPResponder) throws {
+    switch command {
+    case .pull(let blob):
+      let rows = try blob.withUnsafeReadableBytes { try shards.pull($0) }
+      responder.reply { $0.writeBulk(UnsafeRawBufferPointer(rows)) }
+    case .push(let partition, let epoch, let from, let to, let blob):
+      let outcome = try blob.withUnsafeReadableBytes {
+        try shards.push($0, partition: partition, epoch: epoch, from: from, to: to)
+      }
+      responder.reply { $0.writeSimpleString(outcome == .applied ? "OK" : "DUPLICATE") }
+    case .claim(let partition):
+      let reply = shards.claim(partition)
+      responder.reply { encoder in
+        encoder.writeArrayHeader(count: reply.integers.count)
+        for integer in reply.integers { encoder.writeInteger(integer) }
+      }
+    case .sync(let blob):
+      let request = try blob.withUnsafeReadableBytes { try SyncRequest(decoding: $0) }
+      if try !answer(request, responder) {
+        waiting.append(
+          Waiting(request: request, responder: responder, deadline: Instant.now().advanced(byMs: Self.syncWaitMs)))
+      }
+    case .row(let table, let fid):
+      let row = try shards.row(table: table, fid: fid)
+      responder.reply { $0.write(row: row) }
+    case .metrics:
+      let report = shards.validation(taskCount: taskCount).encode()
+      responder.reply { encoder in report.withUnsafeBytes { encoder.writeBulk($0) } }
+    case .info(let section):
+      responder.reply(.bulk(info.text(section: section)))
+    }
+  }
+
+  /// Closes the interval and wakes the replicas that wait for it.
+  func seal() {
+    let hasNews = shards.sealDeltas(compressor: compressor)
+    let now = Instant.now()
+    var still: [Waiting] = []
+    for replica in waiting where replica.responder.isConnected {
+      do {
+        if hasNews, try answer(replica.request, replica.responder) { continue }
+      } catch {
+        replica.responder.fail(WireError(error))
+        continue
+      }
+      if now >= replica.deadline {
+        replica.responder.reply { $0.writeArrayHeader(count: 0) }
+      } else {
+        still.append(replica)
+      }
+    }
+    waiting = still
+  }
+
+  /// - Returns: Whether there was anything to answer with.
+  private func answer(_ request: SyncRequest, _ responder: RESPResponder) throws(ClusterError) -> Bool {
+    let frames = try shards.sync(request, compressor: compressor)
+    guard !frames.isEmpty else { return false }
+    responder.reply { encoder in
+      encoder.writeArrayHeader(count: frames.count)
+      for frame in frames { frame.withUnsafeBytes { encoder.writeBulk($0) } }
+    }
+    return true
+  }
+
+  private var info: InfoText {
+    var info = InfoText()
+    info.addProcess(role: "ps", startedAt: startedAt, now: Instant.now())
+    if let listener { info.add(listener.statistics) }
+    info.section("tables")
+    for table in shards.tableTotals() {
+      info.add("\(table.name)_rows", table.rows)
+      info.add("\(table.name)_bytes", table.bytes)
+      info.add("\(table.name)_updates", table.statistics.updates)
+      info.add("\(table.name)_inserts", table.statistics.inserts)
+      info.add("\(table.name)_removals", table.statistics.removals)
+      info.add("\(table.name)_nonfinite_gradients", table.statistics.nonFiniteGradients)
+    }
+    let statistics = shards.statistics
+    info.section("training")
+    info.add("claims", statistics.claims)
+    info.add("pulls", statistics.pulls)
+    info.add("rows_pulled", statistics.rowsPulled)
+    info.add("pushes", statistics.pushes)
+    info.add("rows_pushed", statistics.rowsPushed)
+    info.add("duplicate_pushes", statistics.duplicates)
+    info.add("fenced_pushes", statistics.fenced)
+    info.add("watermark_refusals", statistics.watermarkRefusals)
+    for (shard, partition, offset) in shards.watermarks { info.add("watermark_\(shard)_\(partition)", offset) }
+    info.section("sync")
+    info.add("replicas_waiting", waiting.count)
+    info.add("deltas_sealed", statistics.deltasSealed)
+    info.add("delta_bytes", statistics.deltaBytes)
+    info.add("base_chunks", statistics.baseChunks)
+    info.section("validation")
+    for (number, task) in shards.validation(taskCount: taskCount).tasks.enumerated() {
+      info.add("task\(number)_examples", task.total.count)
+      info.add("task\(number)_recent_auc", rounded: task.recent.auc)
+      info.add("task\(number)_auc", rounded: task.total.auc)
+    }
+    return info
+  }
+}
