@@ -17,6 +17,7 @@ let settings: [SwiftSetting] = cpuFlags
 let nio: [Target.Dependency] = [
   .product(name: "NIOCore", package: "swift-nio"),
   .product(name: "NIOPosix", package: "swift-nio"),
+  .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
 ]
 
 func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {

@@ -74,6 +74,9 @@ public struct TrainerSettings: Sendable {
   public var maximumUnacknowledged: Int
   /// Examples of a partition that wait in memory.
   public var queuedExamples: Int
+  /// Where the status port listens; port 0 opens none.
+  public var host: String
+  public var port: Int
 }
 
 public struct JoinerSettings: Sendable {
@@ -89,6 +92,9 @@ public struct JoinerSettings: Sendable {
   public var stateBytes: Int
   /// Most time between two transactions on `examples`.
   public var commitIntervalMs: Int
+  /// Where the status port listens; port 0 opens none.
+  public var host: String
+  public var port: Int
 }
 
 public struct ServingSettings: Sendable {
