@@ -68,7 +68,12 @@ let package = Package(
       ] + nio),
     .executableTarget(
       name: "freshet",
-      dependencies: ["FreshetRoles", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "FreshetRoles", "FreshetNet", "FreshetWire", "FreshetCore",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ] + nio,
       swiftSettings: settings),
 
     tests("FreshetCore", ["FreshetCore"]),

@@ -1,4 +1,6 @@
+import FreshetCluster
 import FreshetCore
+import FreshetKafka
 import FreshetModel
 
 /// Everything that a configuration file says. Roles take what concerns them; `Config/cluster.yaml` documents every key.
@@ -101,4 +103,12 @@ public struct ServingSettings: Sendable {
   public var host: String
   public var port: Int
   public var maximumCandidates: Int
+}
+
+extension FreshetConfiguration {
+  /// Throws if parts that are right by themselves do not fit together: tables and slots, Kafka properties.
+  public func checkDerived() throws {
+    _ = try ModelTables(model)
+    try KafkaConfiguration(bootstrapServers: kafka.bootstrapServers, properties: kafka.properties).validate()
+  }
 }

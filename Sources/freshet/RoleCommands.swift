@@ -1,0 +1,41 @@
+import ArgumentParser
+import FreshetRoles
+
+struct ParameterServerCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ps", abstract: "Run a parameter server: holds rows and watermarks of its shards.")
+
+  @OptionGroup var configuration: ConfigurationOptions
+  @OptionGroup var log: LogOptions
+  @Option(help: "This server's position in cluster.servers, from 0.")
+  var index: Int
+
+  func run() async throws {
+    let logger = log.logger(role: "ps", ["server": "\(index)"])
+    try await runService(
+      ParameterServerRole(configuration: configuration.load(), index: index, logger: logger), logger: logger)
+  }
+}
+
+struct TrainerCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "trainer", abstract: "Run a trainer: learns from the examples of the partitions it is assigned.")
+
+  @OptionGroup var configuration: ConfigurationOptions
+  @OptionGroup var log: LogOptions
+  @Option(help: "Status port, instead of trainer.port; 0 opens none.")
+  var port: Int?
+  @Flag(help: "Exit with 1 if no broker answers at the start, instead of trying again.")
+  var failFast = false
+  @Flag(help: "Go on, and count, when Kafka has deleted examples that were not trained on.")
+  var allowGap = false
+
+  func run() async throws {
+    let logger = log.logger(role: "trainer")
+    try await runService(
+      TrainerRole(
+        configuration: configuration.load(),
+        options: TrainerRole.Options(port: port, failsFast: failFast, allowsGap: allowGap), logger: logger),
+      logger: logger)
+  }
+}
