@@ -29,12 +29,11 @@ struct ConnectionSession {
   }
 
   mutating func handle(_ request: RESPRequest, name command: CommandName?) -> Outcome {
-    guard let command, let description = builtIns.descriptions[command] else { return .unknownCommand }
     let isOpen = command == "AUTH" || command == "HELLO" || command == "QUIT" || command == "RESET"
     guard isAuthenticated || isOpen else {
-      return .reply(
-        .error(WireError(.noAuth, "Authentication required; send AUTH password or HELLO 3 AUTH default password")))
+      return .reply(.error(WireError(.noAuth, Self.authenticationRequired)))
     }
+    guard let command, let description = builtIns.descriptions[command] else { return .unknownCommand }
     guard builtIns.names.contains(command) else { return .service }
     do throws(WireError) {
       try description.checkArity(request)
@@ -43,6 +42,8 @@ struct ConnectionSession {
       return .reply(.error(error))
     }
   }
+
+  static let authenticationRequired = "Authentication required; send AUTH password or HELLO 3 AUTH default password"
 
   private mutating func builtIn(_ request: RESPRequest, _ command: CommandName) throws(WireError) -> Outcome {
     switch command {
@@ -183,7 +184,7 @@ struct ConnectionSession {
           + "expected: \(BuiltInCommands.config.syntax)")
     }
     let patterns = (2..<request.count).map { Array(request.quoted(at: $0).lowercased().utf8) }
-    let matches = configuration.settings.filter { setting in
+    let matches = configuration.shownSettings.filter { setting in
       patterns.contains { GlobPattern.matches($0[...], Array(setting.key.lowercased().utf8)[...]) }
     }
     return .map(
