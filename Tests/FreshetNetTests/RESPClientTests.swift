@@ -20,6 +20,15 @@ final class Log: Sendable {
   var all: [String] { lines.withLock { $0 } }
 }
 
+/// Says what a web server would.
+final class Greeter: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+  typealias OutboundOut = ByteBuffer
+  func channelActive(context: ChannelHandlerContext) {
+    context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 400 Bad Request\r\n\r\n")), promise: nil)
+  }
+}
+
 @Suite struct RESPClientTests {
   private func client(
     _ port: Int, on group: any EventLoopGroup, password: String? = nil, version: RESPVersion = .v3,
@@ -69,7 +78,7 @@ final class Log: Sendable {
     try await withServer(password: "secret") { server, group in
       let good = try await client(server.port, on: group, password: "secret", version: version).get()
       let half = good.eventLoop.makePromise(of: RESPValue.self)
-      good.eventLoop.execute { good.send(arguments: ["HALF"]) { half.completeWith($0) } }
+      good.eventLoop.execute { good.send(arguments: ["HALF"]) { half.completeWith($0.mapError { $0 as any Error }) } }
       #expect(try await half.futureResult.get() == (version == .v3 ? .double(0.5) : .bulk("0.5")))
       let error = await #expect(throws: NetError.self) {
         try await client(server.port, on: group, password: "wrong", version: version).get()
@@ -153,7 +162,7 @@ final class Log: Sendable {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let web = try await ServerBootstrap(group: group)
       .childChannelInitializer { channel in
-        channel.writeAndFlush(ByteBuffer(string: "HTTP/1.1 400 Bad Request\r\n\r\n"))
+        channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Greeter()) }
       }
       .bind(host: "127.0.0.1", port: 0).get()
     let error = await #expect(throws: NetError.self) {

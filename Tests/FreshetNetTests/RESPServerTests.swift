@@ -16,6 +16,9 @@ import Testing
       #expect(
         server.statistics.commands.map(\.name) == ["double", "echo", "half", "ping"]
           && server.statistics.commands.allSatisfy { $0.count == 1 })
+      #expect(server.statistics.info.contains("connected_clients:1\r\n"))
+      #expect(server.statistics.info.contains("total_commands_processed:4\r\n"))
+      #expect(server.statistics.info.hasSuffix("cmdstat_half:calls=1\r\ncmdstat_ping:calls=1\r\n"))
       #expect(server.statistics.connected == 1 && server.statistics.bytesOut == client.received.utf8.count)
     }
   }
@@ -50,7 +53,7 @@ import Testing
       let reply = client.received.dropFirst("+PONG\r\n".count)
       #expect(reply.hasPrefix("-ERR ") || reply.hasPrefix("-TOOBIG "), "\(reply)")
       let isFatal = server.statistics.protocolErrors == 1
-      if isFatal { #expect(try await client.receiveUntilClosed() == client.received) }
+      if isFatal { _ = try await client.receiveUntilClosed() }
       #expect(isFatal || reply.hasPrefix("-ERR unknown command"))
       let other = try await RawClient(port: server.port, on: group)
       try await other.send("PING\r\n")

@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test func redisCliSpeaksBothVersions() async throws {
-    try await withServer { server, _ in
+    try await withServer { (server, _) async throws in
       #expect(try await cli(server, "PING") == "PONG\n")
       #expect(try await cli(server, "FOO", "bar") == "ERR unknown command 'FOO'; COMMAND LIST names the known ones\n\n")
       #expect(try await cli(server, "--no-raw", "DOUBLE", "21") == "(integer) 42\n")
@@ -45,7 +45,7 @@ import Testing
   }
 
   @Test func redisCliAuthenticates() async throws {
-    try await withServer(password: "secret") { server, _ in
+    try await withServer(password: "secret") { (server, _) async throws in
       #expect(try await cli(server, "PING").hasPrefix("NOAUTH Authentication required"))
       #expect(try await cli(server, "--no-auth-warning", "-a", "secret", "PING") == "PONG\n")
       #expect(try await cli(server, "-3", "--no-auth-warning", "-a", "secret", "--user", "default", "PING") == "PONG\n")
@@ -54,7 +54,7 @@ import Testing
   }
 
   @Test func redisCliPipeModeGetsAllReplies() async throws {
-    try await withServer { server, _ in
+    try await withServer { (server, _) async throws in
       let input = String(repeating: "*2\r\n$6\r\nDOUBLE\r\n$1\r\n4\r\n", count: 20_000) + "NOSUCH\r\n"
       let output = try await cli(server, "--pipe", input: input)
       #expect(output.contains("errors: 1, replies: 20001"), "\(output)")
@@ -62,7 +62,7 @@ import Testing
   }
 
   @Test func redisBenchmarkFindsTheSettingsThatItAsksFor() async throws {
-    try await withServer { server, _ in
+    try await withServer { (server, _) async throws in
       let output = try await run(
         "redis-benchmark", ["-p", String(server.port), "-n", "2000", "-c", "10", "-P", "4", "--csv", "DOUBLE", "2"])
       #expect(output.contains("\"DOUBLE 2\",") && !output.contains("WARNING"), "\(output)")
