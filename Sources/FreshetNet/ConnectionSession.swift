@@ -5,7 +5,7 @@ import NIOCore
 /// machine without I/O.
 struct ConnectionSession {
   enum Outcome: Equatable {
-    /// The service's business.
+    /// The service's business; the number of words is one that the command's description allows.
     case service
     case unknownCommand
     case reply(RESPValue)
@@ -34,10 +34,9 @@ struct ConnectionSession {
       return .reply(.error(WireError(.noAuth, Self.authenticationRequired)))
     }
     guard let command, let description = builtIns.descriptions[command] else { return .unknownCommand }
-    guard builtIns.names.contains(command) else { return .service }
     do throws(WireError) {
       try description.checkArity(request)
-      return try builtIn(request, command)
+      return builtIns.names.contains(command) ? try builtIn(request, command) : .service
     } catch {
       return .reply(.error(error))
     }

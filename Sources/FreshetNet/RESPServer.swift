@@ -6,7 +6,8 @@ import Synchronization
 
 /// A RESP port: accepts connections, answers what every Redis client may ask, and hands the service's commands on.
 public final class RESPServer: Sendable {
-  /// Called on the connection's event loop for each request of a configured command. It must answer each once through
+  /// Called on the connection's event loop for each request of a configured command that has a number of words which
+  /// the command's description allows. It must answer each once through
   /// the responder, at once or later. It must not block the event loop for long: other connections wait.
   public typealias Handler = @Sendable (RESPRequest, RESPResponder) -> Void
 

@@ -42,6 +42,9 @@ import Testing
     var session = session()
     #expect(session.answer("double", "1") == .service)
     #expect(session.answer("DOUBLES", "1") == .unknownCommand)
+    let arity = WireError(.err, "wrong number of arguments for 'double' command; expected: DOUBLE integer")
+    #expect(session.answer("DOUBLE") == .reply(.error(arity)))
+    #expect(session.answer("DOUBLE", "1", "2") == .reply(.error(arity)))
     #expect(session.answer("a b") == .unknownCommand)
   }
 

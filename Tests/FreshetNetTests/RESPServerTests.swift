@@ -1,3 +1,4 @@
+import FreshetCore
 import FreshetWire
 import NIOCore
 import NIOPosix
@@ -58,6 +59,34 @@ import Testing
       let other = try await RawClient(port: server.port, on: group)
       try await other.send("PING\r\n")
       try await other.expect("+PONG\r\n")
+    }
+  }
+
+  @Test func randomBytesNeverStopTheServer() async throws {
+    var generator = SeededGenerator(seed: 31)
+    var streams: [String] = []
+    let pieces = [
+      "*", "$", "3", "1", "-", "\r\n", "PING", "ECHO", "\"", "'", "\u{0}", "é", " ", "DOUBLE", ":", "99999999999",
+    ]
+    for _ in 0..<200 {
+      streams.append(
+        (0..<Int.random(in: 1...40, using: &generator)).map { _ in
+          pieces[Int.random(in: 0..<pieces.count, using: &generator)]
+        }.joined())
+    }
+    try await withServer { server, group in
+      let witness = try await RawClient(port: server.port, on: group)
+      for stream in streams {
+        let client = try await RawClient(port: server.port, on: group)
+        client.sendWithoutWaiting(stream)
+        try? await client.finishSending()
+        let replies = try await client.receiveUntilClosed()
+        #expect(replies.isEmpty || replies.hasSuffix("\r\n"))
+      }
+      #expect(server.statistics.protocolErrors > 20)
+      try await witness.send("PING\r\n")
+      try await witness.expect("+PONG\r\n")
+      try await eventually { server.statistics.connected == 1 }
     }
   }
 
