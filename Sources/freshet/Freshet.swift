@@ -11,7 +11,8 @@ struct Freshet: AsyncParsableCommand {
     abstract: "Online-training parameter-server cluster: Kafka in, scores out.",
     version: FreshetVersion.current,
     subcommands: [
-      UpCommand.self, ParameterServerCommand.self, TrainerCommand.self, ControlCommand.self, QueryCommand.self,
+      UpCommand.self, ParameterServerCommand.self, TrainerCommand.self, JoinerCommand.self, ControlCommand.self,
+      QueryCommand.self,
       ConfigCommand.self,
     ])
 

@@ -39,3 +39,24 @@ struct TrainerCommand: AsyncParsableCommand {
       logger: logger)
   }
 }
+
+struct JoinerCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "joiner", abstract: "Run a joiner: pairs features with actions and writes examples.")
+
+  @OptionGroup var configuration: ConfigurationOptions
+  @OptionGroup var log: LogOptions
+  @Option(help: "Status port, instead of joiner.port; 0 opens none.")
+  var port: Int?
+  @Flag(help: "Exit with 1 if no broker answers at the start, instead of trying again.")
+  var failFast = false
+
+  func run() async throws {
+    let logger = log.logger(role: "joiner")
+    try await runService(
+      JoinerRole(
+        configuration: configuration.load(), options: JoinerRole.Options(port: port, failsFast: failFast),
+        logger: logger),
+      logger: logger)
+  }
+}

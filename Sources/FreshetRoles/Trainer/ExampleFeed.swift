@@ -88,7 +88,7 @@ final class ExampleFeed: Sendable {
       groupID: configuration.trainer.group, offsetReset: .earliest, startPaused: true)
     options.fetchWaitMs = 20
     let consumer = try KafkaConsumer(kafka, options: options)
-    let deadLetters = try DeadLetterWriter(kafka, topic: configuration.kafka.topics.deadLetter, role: "trainer")
+    let deadLetters = try DeadLetterWriter(kafka, topic: configuration.kafka.topics.deadLetter)
     let topic = configuration.kafka.topics.examples
     let layout = ExampleLayout(configuration.model)
     try consumer.subscribe([topic])
@@ -190,8 +190,9 @@ final class ExampleFeed: Sendable {
     } catch let error as ExampleError where error.kind != .schemaMismatch {
       shared.withLockedValue { $0.deadLetters += 1 }
       try deadLetters.write(
-        code: error.code, reason: error.message, topic: record.topic, partition: record.partition,
-        offset: record.offset, payload: record.value)
+        DeadLetterRecord(
+          code: error.code, reason: error.message, role: "trainer", topic: record.topic, partition: record.partition,
+          offset: record.offset, payload: record.value.map { Array($0) }))
     }
   }
 
