@@ -15,7 +15,7 @@ import Testing
   }
 
   private static func sendAll(_ source: MovieLensSource, budget: Int, refusesEvery: Int = 0) throws -> RecordingSink {
-    var driver = ReplayDriver(source: source, pacer: unlimited(source))
+    var driver = ReplayDriver(source: source, itemsSent: 0, pacer: unlimited(source))
     let sink = RecordingSink()
     sink.refusesEvery = refusesEvery
     while try driver.run(budget: budget, now: Instant(nanoseconds: 1), sink: sink) != .finished {}
@@ -45,7 +45,8 @@ import Testing
     var options = ReplayOptions()
     options.rate = 10
     let source = Self.source()
-    var driver = ReplayDriver(source: source, pacer: ReplayPacer(options.pacing(unitCount: source.unitCount)))
+    var driver = ReplayDriver(
+      source: source, itemsSent: 0, pacer: ReplayPacer(options.pacing(unitCount: source.unitCount)))
     let sink = RecordingSink()
     var now = Instant(nanoseconds: 5_000_000_000)
     var steps = 0
@@ -62,6 +63,8 @@ import Testing
     let all = try Self.sendAll(Self.source(), budget: 1_000_000).records
     for position in [0, 1, 57, 399, 400] {
       let source = Self.source()
+      source.skip(to: 33)
+      source.rewind()
       source.skip(to: position)
       #expect(source.position == position)
       let rest = try Self.sendAll(source, budget: 64).records

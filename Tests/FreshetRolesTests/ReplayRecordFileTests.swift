@@ -122,6 +122,8 @@ import Testing
       }
       let source = RecordSource(
         features: try file("f.jsonl"), actions: try file("a.jsonl"), items: nil, start: start, limit: limit)
+      source.skip(to: 1)
+      source.rewind()
       var names: [String] = []
       while let event = source.peek() {
         source.encode()

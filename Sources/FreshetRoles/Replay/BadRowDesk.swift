@@ -4,12 +4,12 @@ final class BadRowDesk {
   private let options: ReplayOptions
   private let topics: ReplayTopics
   private let console: ReplayConsole
-  private let sink: any ReplaySink
+  private let sink: KafkaReplaySink
   private let shouldStop: () -> Bool
   private var encoder = EventEncoder(profiles: [:])
 
   init(
-    options: ReplayOptions, topics: ReplayTopics, console: ReplayConsole, sink: any ReplaySink,
+    options: ReplayOptions, topics: ReplayTopics, console: ReplayConsole, sink: KafkaReplaySink,
     shouldStop: @escaping () -> Bool
   ) {
     self.options = options
@@ -17,6 +17,15 @@ final class BadRowDesk {
     self.console = console
     self.sink = sink
     self.shouldStop = shouldStop
+  }
+
+  /// Waits until the broker has confirmed every dead letter.
+  /// - Returns: The number of bad rows.
+  func finish() throws -> Int {
+    while try !sink.flush(timeoutMs: 100) {
+      if shouldStop() { throw ReplayError(code: "interrupted", message: "interrupted while sending bad rows") }
+    }
+    return count
   }
 
   func report(_ row: BadRow) throws {

@@ -28,6 +28,7 @@ public struct ReplayTopics: Sendable {
 /// Writes to Kafka with an idempotent producer; records of one key keep their order.
 final class KafkaReplaySink: ReplaySink {
   private let producer: KafkaProducer
+  private let failure = ProducerFailure()
   /// By `ReplayTopic.rawValue`.
   private let topics: [KafkaProducerTopic]
 
@@ -44,14 +45,18 @@ final class KafkaReplaySink: ReplaySink {
     // A full queue hands control back soon: the loop looks at signals and shows progress.
     options.maxBlockMs = 50
     let producer = try KafkaProducer(configuration, options: options)
-    producer.onError = onError
+    producer.onError = { [failure] error in
+      if error.isFatal { failure.fatal = error }
+      onError(error)
+    }
     var topics: [KafkaProducerTopic] = []
     for topic in ReplayTopic.allCases { topics.append(try producer.topic(names.name(topic))) }
     self.producer = producer
     self.topics = topics
   }
 
-  var failedRecords: Int { producer.failedRecords }
+  /// The producer can do nothing any more, because the broker lost track of it; a new one can go on.
+  var fatalError: KafkaError? { failure.fatal }
   var recordsInFlight: Int { producer.recordsInFlight }
 
   func send(
@@ -68,6 +73,9 @@ final class KafkaReplaySink: ReplaySink {
     }
   }
 
+  /// Says nothing about the records that go down with the producer: they are sent again.
+  func abandon() { producer.onError = nil }
+
   /// Serves the producer for as long as the loop has nothing to send.
   func wait(ms: Int) { producer.poll(timeoutMs: ms) }
 
@@ -81,4 +89,9 @@ final class KafkaReplaySink: ReplaySink {
       throw error
     }
   }
+}
+
+/// Outlives the sink's initialiser, in which the producer's callback is set.
+private final class ProducerFailure {
+  var fatal: KafkaError?
 }

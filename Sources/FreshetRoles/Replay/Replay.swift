@@ -31,17 +31,19 @@ public enum Replay {
     defer { console.clearBar() }
     try checkTopics(options, topics, kafka, console, shouldStop)
     if shouldStop() { return interrupted() }
-    let isPaced = options.mode != .asFastAsPossible || options.tailCount > 0
-    let sink = try KafkaReplaySink(
-      kafka, topics: topics, isPaced: isPaced, deliveryTimeoutMs: options.failsFast ? 30_000 : 0,
-      onError: { console.say("\($0)") })
+    let connect = {
+      try KafkaReplaySink(
+        kafka, topics: topics, isPaced: options.isPaced, deliveryTimeoutMs: options.failsFast ? 30_000 : 0,
+        onError: { console.trouble("\($0)", now: Instant.now()) })
+    }
     var summary = ReplaySummary()
-    let badRows = BadRowDesk(options: options, topics: topics, console: console, sink: sink, shouldStop: shouldStop)
+    let badRows = BadRowDesk(
+      options: options, topics: topics, console: console, sink: try connect(), shouldStop: shouldStop)
     if let directory = options.dataDirectory {
       let data = try MovieLensReader(directory: directory).read(report: badRows.report)
       let source = MovieLensSource(data: data, settings: options.planning)
-      summary.badRows = badRows.count
-      try send(source, "ratings", options, sink, console, shouldStop, &summary)
+      summary.badRows = try badRows.finish()
+      try send(source, "ratings", options, connect, console, shouldStop, &summary)
     } else {
       let file = { (path: String?, key: String, hasEventTime: Bool) in
         try path.map { try RecordFile(path: $0, keyMember: key, hasEventTime: hasEventTime, report: badRows.report) }
@@ -50,8 +52,8 @@ public enum Replay {
         features: try file(options.featuresFile, options.keyMember, true),
         actions: try file(options.actionsFile, options.keyMember, true),
         items: try file(options.itemsFile, options.itemKeyMember, false), start: options.start, limit: options.limit)
-      summary.badRows = badRows.count
-      try send(source, "records", options, sink, console, shouldStop, &summary)
+      summary.badRows = try badRows.finish()
+      try send(source, "records", options, connect, console, shouldStop, &summary)
     }
     return summary
   }
@@ -101,7 +103,7 @@ public enum Replay {
   }
 
   private static func send<Source: ReplaySource>(
-    _ source: Source, _ unitName: String, _ options: ReplayOptions, _ sink: KafkaReplaySink,
+    _ source: Source, _ unitName: String, _ options: ReplayOptions, _ connect: () throws -> KafkaReplaySink,
     _ console: ReplayConsole, _ shouldStop: () -> Bool, _ summary: inout ReplaySummary
   ) throws {
     if let path = options.statePath, let state = try ReplayState.load(path) {
@@ -109,7 +111,7 @@ public enum Replay {
       console.say("resuming at event \(ReplayProgress.grouped(source.position)), as \(path) says")
     }
     var loop = ReplayLoop(source: source, unitName: unitName, options: options)
-    try loop.run(sink, console, shouldStop)
+    try loop.run(connect, console, shouldStop)
     summary.events = loop.eventsConfirmed
     summary.units = loop.unitsConfirmed
     summary.items = loop.itemsConfirmed

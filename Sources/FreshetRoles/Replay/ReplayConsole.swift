@@ -13,6 +13,7 @@ final class ReplayConsole {
   private var nextProgress = Instant(nanoseconds: 0)
   private let intervalMs: Int
   private var badRows = 0
+  private var troubles: [String: (said: Instant, unsaid: Int)] = [:]
   private static let shownBadRows = 20
 
   init() { intervalMs = isTerminal ? 100 : 5000 }
@@ -27,6 +28,19 @@ final class ReplayConsole {
     badRows += 1
     if badRows <= Self.shownBadRows { say("\(row.location): \(row.reason)") }
     if badRows == Self.shownBadRows { say("further bad rows are only counted here") }
+  }
+
+  /// Something that may come again and again: the same words are said every few seconds at most.
+  func trouble(_ text: String, now: Instant) {
+    var seen = troubles[text] ?? (said: Instant(nanoseconds: 0), unsaid: 0)
+    defer { troubles[text] = seen }
+    guard seen.said.nanoseconds == 0 || now.milliseconds(since: seen.said) >= 5000 else {
+      seen.unsaid += 1
+      return
+    }
+    if troubles.count >= 100 { troubles.removeAll() }
+    say(seen.unsaid == 0 ? text : "\(text) (and \(ReplayProgress.grouped(seen.unsaid)) times since)")
+    seen = (now, 0)
   }
 
   func progress(_ progress: ReplayProgress, done: Int, elapsedSeconds: Double, now: Instant) {
