@@ -86,7 +86,9 @@ extension KafkaConsumer {
       if message.pointee.err == RD_KAFKA_RESP_ERR__PARTITION_EOF {
         try onEvent(.endOfPartition(partitions[index].topicPartition, offset: offset))
       } else {
-        try onEvent(.error(messageError(message)))
+        let error = messageError(message)
+        if error.reason == .offsetOutOfRange { partitions[index].needsRestart = true }
+        try onEvent(.error(error))
       }
       return false
     }

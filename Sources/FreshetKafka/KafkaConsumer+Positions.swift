@@ -19,7 +19,11 @@ extension KafkaConsumer {
         partition: partition.partition, offset: offset)
     }
     let index = try assigned(partition)
-    try moveTo(offset, partition, timeoutMs: timeoutMs)
+    if partitions[index].needsRestart {
+      try restart(index, at: offset)
+    } else {
+      try moveTo(offset, partition, timeoutMs: timeoutMs)
+    }
     seeks += 1
     partitions[index].position = offset
     partitions[index].needsPosition = false
@@ -80,6 +84,18 @@ extension KafkaConsumer {
       : rd_kafka_resume_partitions(handle.pointer, list.pointer)
     try check(error, doing)
     try list.throwFirstError(doing: doing)
+  }
+
+  /// Assigns everything anew, each partition where it is: the only way to start a partition again that has failed.
+  private func restart(_ index: Int, at offset: Offset) throws(KafkaError) {
+    let unknown = Int64(options.startPaused ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_INVALID)
+    let list = PartitionList(partitions.all.map(\.topicPartition), offset: unknown)
+    for i in partitions.all.indices {
+      if let position = i == index ? offset : partitions[i].position { list.setOffset(position, at: i) }
+    }
+    try check(rd_kafka_assign(handle.pointer, list.pointer), "assign")
+    partitions[index].needsRestart = false
+    for other in partitions.all where other.isPaused { try switchPause(other.topicPartition, to: true) }
   }
 
   /// Moves librdkafka. Just after an assignment it refuses ("erroneous state") until the partition has started.
