@@ -53,6 +53,7 @@ extension KafkaConsumer {
     // before a seek. So it is told where to go on.
     if let position = partitions[index].position { try moveTo(position, partition, timeoutMs: 10_000) }
     try switchPause(partition, to: false)
+    wake(partition)
     partitions[index].isPaused = false
     partitions[index].needsRewind = false
     partitions[index].mutedBatch = batch
@@ -84,6 +85,15 @@ extension KafkaConsumer {
       : rd_kafka_resume_partitions(handle.pointer, list.pointer)
     try check(error, doing)
     try list.throwFirstError(doing: doing)
+  }
+
+  /// Makes librdkafka fetch the partition at once. Its broker thread sleeps up to a second and is not woken by seek and
+  /// resume; a request to the broker wakes it. The answer does not matter, nor does it matter if there is none.
+  private func wake(_ partition: KafkaTopicPartition) {
+    var low: Int64 = 0
+    var high: Int64 = 0
+    rd_kafka_query_watermark_offsets(
+      handle.pointer, partition.topic, partition.partition.value, &low, &high, 1_000)
   }
 
   /// Assigns everything anew, each partition where it is: the only way to start a partition again that has failed.

@@ -22,7 +22,7 @@ import Testing
 
   @Test func aRecordThatTheBrokerRefusesMakesFlushThrowOnce() throws {
     let mock = MockCluster(topics: ["t": 1])
-    let producer = try KafkaProducer(mock.configuration(["enable.idempotence": "false"]))
+    let producer = try KafkaProducer(mock.configuration())
     var reported: [KafkaError] = []
     producer.onError = { reported.append($0) }
     let topic = try producer.topic("t")
@@ -135,6 +135,41 @@ import Testing
     }
     #expect(told?.reason == .unknownTopic)
     #expect(told?.topic == "t" && told?.partition == PartitionID(7))
+  }
+
+  @Test func aCommitThatFailsLaterIsAnEvent() throws {
+    let mock = MockCluster(topics: ["t": 1])
+    let member = try consumer(mock.configuration())
+    try member.subscribe(["t"])
+    try member.waitForAssignment(1)
+    mock.fail(.commitOffsets, with: [RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED])
+    try member.commitLater([KafkaPosition("t", PartitionID(0), offset: Offset(1))])
+    var told: KafkaError?
+    try eventually("the error") {
+      try member.poll(maxRecords: 10, timeoutMs: 100) { event in
+        if case .error(let error) = event { told = error }
+      } onRecord: { _ in
+      }
+      return told != nil
+    }
+    #expect(told?.errorName == "GROUP_AUTHORIZATION_FAILED")
+    #expect(told?.topic == "t" && told?.partition == PartitionID(0))
+  }
+
+  @Test func clientsCanBeDroppedWhileNoBrokerAnswers() throws {
+    let mock = MockCluster(topics: ["t": 1])
+    let start: Instant
+    do {
+      let member = try consumer(mock.configuration())
+      try member.subscribe(["t"])
+      try member.waitForAssignment(1)
+      let producer = try KafkaProducer(mock.configuration())
+      mock.goDown()
+      try producer.produce(try producer.topic("t"), partition: PartitionID(0), key: nil, value: [1])
+      start = Instant.now()
+      member.close()
+    }
+    #expect(Instant.now().milliseconds(since: start) < 10_000)
   }
 
   @Test func aClosedConsumerThrowsInsteadOfTrapping() throws {

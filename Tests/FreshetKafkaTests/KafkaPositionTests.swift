@@ -122,7 +122,7 @@ import Testing
   }
 
   /// Whatever is done to the partitions, the next record delivered of each is the one at its position.
-  @Test(arguments: 1...4 as ClosedRange<UInt64>)
+  @Test(arguments: 1...2 as ClosedRange<UInt64>)
   func aRandomScriptOfSeeksPausesResumesAndThrowsNeverSkipsNorRepeats(seed: UInt64) throws {
     let mock = MockCluster(topics: ["t": 2])
     for number in 0..<2 { try fill(mock.configuration(), partition: Int32(number), values: 0..<300) }

@@ -12,12 +12,11 @@ final class MockCluster: @unchecked Sendable {
   /// Request types as the protocol numbers them.
   enum Request: Int16 {
     case produce = 0
-    case fetch = 1
+    case commitOffsets = 8
     case initProducerID = 22
     case addPartitionsToTransaction = 24
     case addOffsetsToTransaction = 25
     case endTransaction = 26
-    case commitOffsetsInTransaction = 28
   }
 
   init(brokers: Int = 1, topics: [String: Int]) {
