@@ -146,6 +146,7 @@ extension KafkaConsumer {
         AssignedPartition(
           topicPartition: $0, position: nil, isPaused: options.startPaused, needsPosition: options.startPaused)
       })
+    // What is paused delivers nothing anyway; pausing librdkafka too saves fetching in vain.
     if options.startPaused { try check(rd_kafka_pause_partitions(handle.pointer, list.pointer), "pause") }
   }
 

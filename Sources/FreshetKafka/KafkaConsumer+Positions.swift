@@ -32,6 +32,9 @@ extension KafkaConsumer {
   }
 
   /// Delivers nothing more of the partition, even within a running `poll`, until `resume`.
+  ///
+  /// What has been fetched ahead is thrown away and fetched again later, so this is no means of flow control: to slow
+  /// down, poll later or with a smaller `maxRecords`.
   public func pause(_ partition: KafkaTopicPartition) throws(KafkaError) {
     let index = try assigned(partition)
     guard !partitions[index].isPaused else { return }

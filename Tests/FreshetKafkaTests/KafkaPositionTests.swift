@@ -121,6 +121,31 @@ import Testing
     #expect(offsets == Array(0..<50))
   }
 
+  @Test func aThrowLosesNothingOfTheOtherPartitionsInTheBatch() throws {
+    let mock = MockCluster(topics: ["t": 3])
+    for number in 0..<3 as Range<Int32> { try fill(mock.configuration(), partition: number, values: 0..<5) }
+    let reader = try consumer(mock.configuration())
+    try reader.assign((0..<3).map { KafkaPosition("t", PartitionID($0), offset: Offset(0)) })
+    var throwsLeft = 12
+    var largestBatch = 0
+    var offsets: [[Int64]] = [[], [], []]
+    try eventually("15 records") {
+      do {
+        let count = try reader.poll(maxRecords: 100, timeoutMs: 100, onEvent: { _ in }) { record in
+          if throwsLeft > 0 {
+            throwsLeft -= 1
+            throw Thrown()
+          }
+          offsets[Int(record.partition.value)].append(record.offset.value)
+        }
+        largestBatch = max(largestBatch, count)
+      } catch is Thrown {}
+      return offsets.joined().count >= 15
+    }
+    #expect(largestBatch > 1)
+    #expect(offsets == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]])
+  }
+
   /// Whatever is done to the partitions, the next record delivered of each is the one at its position.
   @Test(arguments: 1...2 as ClosedRange<UInt64>)
   func aRandomScriptOfSeeksPausesResumesAndThrowsNeverSkipsNorRepeats(seed: UInt64) throws {
