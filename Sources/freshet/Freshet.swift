@@ -11,10 +11,13 @@ struct Freshet: AsyncParsableCommand {
     abstract: "Online-training parameter-server cluster: Kafka in, scores out.",
     version: FreshetVersion.current,
     subcommands: [
-      UpCommand.self, ParameterServerCommand.self, TrainerCommand.self, JoinerCommand.self, ControlCommand.self,
+      UpCommand.self, ParameterServerCommand.self, TrainerCommand.self, JoinerCommand.self, ReplayCommand.self,
+      ControlCommand.self,
       QueryCommand.self,
       ConfigCommand.self,
     ])
+
+  private static let usageCodes: Set = ["usage", "configuration", "schema", "bad-option", "kafka-invalid-property"]
 
   /// Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
   static func main() async {
@@ -27,7 +30,7 @@ struct Freshet: AsyncParsableCommand {
       }
     } catch let error as any DescribedError {
       FileHandle.standardError.write(Data("freshet: \(error)\n".utf8))
-      Foundation.exit(error is UsageError || error is ConfigurationError || error.code == "schema" ? 2 : 1)
+      Foundation.exit(usageCodes.contains(error.code) ? 2 : 1)
     } catch {
       let code = exitCode(for: error)
       if code == .validationFailure {

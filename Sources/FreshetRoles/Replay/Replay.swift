@@ -20,10 +20,12 @@ public struct ReplaySummary: Sendable, Equatable {
 public enum Replay {
   /// Runs to the end of the data, or until `shouldStop`; blocks its thread.
   ///
+  /// - Parameter lead: Bounds how far the replay may be ahead of joiner and trainers; nil for no bound.
+  ///
   /// An unreachable broker is named on standard error and waited for, unless `failsFast`.
   /// - Throws: `ReplayError` or `KafkaError`. What the broker had confirmed by then is in the progress file.
   public static func run(
-    _ options: ReplayOptions, topics: ReplayTopics, kafka: KafkaConfiguration,
+    _ options: ReplayOptions, topics: ReplayTopics, lead: ReplayLead?, kafka: KafkaConfiguration,
     shouldStop: @escaping () -> Bool
   ) throws -> ReplaySummary {
     try options.validate()
@@ -36,6 +38,7 @@ public enum Replay {
         kafka, topics: topics, isPaced: options.isPaced, deliveryTimeoutMs: options.failsFast ? 30_000 : 0,
         onError: { console.trouble("\($0)", now: Instant.now()) })
     }
+    let gauge = try lead.map { try ReplayLeadGauge($0, topics: topics, kafka: kafka) }
     var summary = ReplaySummary()
     let badRows = BadRowDesk(
       options: options, topics: topics, console: console, sink: try connect(), shouldStop: shouldStop)
@@ -43,7 +46,7 @@ public enum Replay {
       let data = try MovieLensReader(directory: directory).read(report: badRows.report)
       let source = MovieLensSource(data: data, settings: options.planning)
       summary.badRows = try badRows.finish()
-      try send(source, "ratings", options, connect, console, shouldStop, &summary)
+      try send(source, "ratings", options, connect, gauge, console, shouldStop, &summary)
     } else {
       let file = { (path: String?, key: String, hasEventTime: Bool) in
         try path.map { try RecordFile(path: $0, keyMember: key, hasEventTime: hasEventTime, report: badRows.report) }
@@ -53,7 +56,7 @@ public enum Replay {
         actions: try file(options.actionsFile, options.keyMember, true),
         items: try file(options.itemsFile, options.itemKeyMember, false), start: options.start, limit: options.limit)
       summary.badRows = try badRows.finish()
-      try send(source, "records", options, connect, console, shouldStop, &summary)
+      try send(source, "records", options, connect, gauge, console, shouldStop, &summary)
     }
     return summary
   }
@@ -104,14 +107,14 @@ public enum Replay {
 
   private static func send<Source: ReplaySource>(
     _ source: Source, _ unitName: String, _ options: ReplayOptions, _ connect: () throws -> KafkaReplaySink,
-    _ console: ReplayConsole, _ shouldStop: () -> Bool, _ summary: inout ReplaySummary
+    _ lead: ReplayLeadGauge?, _ console: ReplayConsole, _ shouldStop: () -> Bool, _ summary: inout ReplaySummary
   ) throws {
     if let path = options.statePath, let state = try ReplayState.load(path) {
       source.skip(to: try state.position(in: source, path: path))
       console.say("resuming at event \(ReplayProgress.grouped(source.position)), as \(path) says")
     }
     var loop = ReplayLoop(source: source, unitName: unitName, options: options)
-    try loop.run(connect, console, shouldStop)
+    try loop.run(connect, lead, console, shouldStop)
     summary.events = loop.eventsConfirmed
     summary.units = loop.unitsConfirmed
     summary.items = loop.itemsConfirmed

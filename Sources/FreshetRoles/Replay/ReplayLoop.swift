@@ -38,14 +38,15 @@ struct ReplayLoop<Source: ReplaySource> {
   }
 
   mutating func run(
-    _ connect: () throws -> KafkaReplaySink, _ console: ReplayConsole, _ shouldStop: () -> Bool
+    _ connect: () throws -> KafkaReplaySink, _ lead: ReplayLeadGauge?, _ console: ReplayConsole,
+    _ shouldStop: () -> Bool
   ) throws {
     var failures = 0
     while true {
       let sink = try connect()
       let confirmed = eventsConfirmed
       do {
-        return try run(sink, console, shouldStop)
+        return try run(sink, lead, console, shouldStop)
       } catch {
         failures = eventsConfirmed > confirmed ? 1 : failures + 1
         guard let fatal = sink.fatalError, !options.failsFast, failures <= Self.maxFailures else { throw error }
@@ -63,12 +64,18 @@ struct ReplayLoop<Source: ReplaySource> {
   }
 
   private mutating func run(
-    _ sink: KafkaReplaySink, _ console: ReplayConsole, _ shouldStop: () -> Bool
+    _ sink: KafkaReplaySink, _ lead: ReplayLeadGauge?, _ console: ReplayConsole, _ shouldStop: () -> Bool
   ) throws {
     var nextConfirmation = Instant.now().advanced(byMs: confirmIntervalMs)
     var isFinished = false
     while !isFinished && !shouldStop() {
       let now = Instant.now()
+      if let lead, try lead.isTooFarAhead(now: now) {
+        sink.wait(ms: 10)
+        console.progress(
+          progress, done: driver.source.unitsDone, elapsedSeconds: now.milliseconds(since: started) / 1000, now: now)
+        continue
+      }
       switch try driver.run(budget: Self.budget, now: now, sink: sink) {
       case .more, .queueFull: break
       case .wait(let until): sink.wait(ms: max(1, min(100, Int(until.milliseconds(since: now)))))

@@ -1,3 +1,4 @@
+import Foundation
 import FreshetCluster
 import FreshetCore
 import FreshetKafka
@@ -7,8 +8,8 @@ import NIOConcurrencyHelpers
 
 /// The thread that reads `examples`: decodes records where librdkafka holds them and hands batches to the trainer's loop.
 ///
-/// Partitions begin paused and are read from where the trainer asks. A partition whose examples pile up is paused until the
-/// trainer has caught up.
+/// Partitions begin paused and are read from where the trainer asks. While examples pile up nothing is polled: pausing a
+/// partition would throw away what has been fetched ahead.
 final class ExampleFeed: Sendable {
   /// What the trainer's loop asks of the thread.
   enum Command: Sendable {
@@ -39,15 +40,16 @@ final class ExampleFeed: Sendable {
 
   private struct Partition {
     var attempt: UInt64
+    /// Examples that the trainer has not taken up yet.
     var outstanding = 0
-    var isPaused = false
   }
 
   /// Counters that the loop shows.
   struct Statistics: Sendable {
     var examplesRead = 0
     var deadLetters = 0
-    var pauses = 0
+    /// How often polling waited for the trainer.
+    var waits = 0
   }
 
   private static let recordsPerPoll = 1024
@@ -101,6 +103,11 @@ final class ExampleFeed: Sendable {
       }) {
         try perform(command, consumer, topic, &partitions, deliver)
       }
+      guard partitions.values.allSatisfy({ $0.outstanding < configuration.trainer.queuedExamples }) else {
+        shared.withLockedValue { $0.waits += 1 }
+        Thread.sleep(forTimeInterval: 0.001)
+        continue
+      }
       _ = try consumer.poll(
         maxRecords: Self.recordsPerPoll, timeoutMs: Self.pollMs,
         onEvent: { event in handle(event, &partitions, &batches, deliver) },
@@ -108,7 +115,7 @@ final class ExampleFeed: Sendable {
           try append(record, layout, &batches, deadLetters)
         })
       for (partition, batch) in batches where !batch.isEmpty {
-        try hand(batch, of: partition, topic, consumer, &partitions, deliver)
+        hand(batch, of: partition, &partitions, deliver)
       }
       batches.removeAll(keepingCapacity: true)
       deadLetters.poll()
@@ -132,9 +139,8 @@ final class ExampleFeed: Sendable {
       }
     case .fetch(let partition, let attempt, let from):
       guard partitions[partition] != nil else { return }
+      guard try begin(KafkaTopicPartition(topic, partition), from, consumer) else { return send(command) }
       partitions[partition] = Partition(attempt: attempt)
-      try consumer.seek(KafkaTopicPartition(topic, partition), to: from)
-      try consumer.resume(KafkaTopicPartition(topic, partition))
     case .stop(let partition):
       guard partitions[partition] != nil else { return }
       partitions[partition]!.attempt = 0
@@ -142,14 +148,23 @@ final class ExampleFeed: Sendable {
     case .consumed(let partition, let attempt, let count):
       guard var state = partitions[partition], state.attempt == attempt else { return }
       state.outstanding -= count
-      if state.isPaused && state.outstanding <= configuration.trainer.queuedExamples / 2 {
-        state.isPaused = false
-        try consumer.resume(KafkaTopicPartition(topic, partition))
-      }
       partitions[partition] = state
     case .commit(let partition, let offset):
       guard partitions[partition] != nil else { return }
       try consumer.commitLater([KafkaPosition(topic, partition, offset: offset)])
+    }
+  }
+
+  /// - Returns: False if the broker may allow it later.
+  private func begin(_ partition: KafkaTopicPartition, _ from: Offset, _ consumer: KafkaConsumer) throws -> Bool {
+    do {
+      try consumer.seek(partition, to: from)
+      try consumer.resume(partition)
+      return true
+    } catch {
+      guard error.isRetriable || error.reason == .timedOut else { throw error }
+      logger.warning("\(error); trying again", metadata: ["partition": "\(partition)"])
+      return false
     }
   }
 
@@ -197,17 +212,12 @@ final class ExampleFeed: Sendable {
   }
 
   private func hand(
-    _ batch: ExampleBatch, of partition: PartitionID, _ topic: String, _ consumer: KafkaConsumer,
-    _ partitions: inout [PartitionID: Partition], _ deliver: (Event) -> Void
-  ) throws {
+    _ batch: ExampleBatch, of partition: PartitionID, _ partitions: inout [PartitionID: Partition],
+    _ deliver: (Event) -> Void
+  ) {
     guard var state = partitions[partition], state.attempt != 0 else { return }
     state.outstanding += batch.count
     deliver(.examples(partition, attempt: state.attempt, batch))
-    if !state.isPaused && state.outstanding >= configuration.trainer.queuedExamples {
-      state.isPaused = true
-      try consumer.pause(KafkaTopicPartition(topic, partition))
-      shared.withLockedValue { $0.pauses += 1 }
-    }
     partitions[partition] = state
   }
 }

@@ -130,7 +130,7 @@ final class TrainerEndpoint {
     info.add("lost_offsets", statistics.lostOffsets)
     info.add("examples_read", read.examplesRead)
     info.add("dead_letters", read.deadLetters)
-    info.add("pauses", read.pauses)
+    info.add("waits_for_training", read.waits)
     info.section("partitions")
     for (partition, phase, applied, queued) in trainer.progress {
       info.add("partition_\(partition)", "phase=\(phase),applied=\(applied),queued=\(queued)")
