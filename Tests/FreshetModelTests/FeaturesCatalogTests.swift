@@ -24,6 +24,39 @@ import Testing
     #expect(item.metadata("nothing", bench.reader) == nil)
   }
 
+  /// One document, one scratch: the request's part stays valid while the candidates are read.
+  @Test func aScoringRequestGivesTheRowsOfItsCandidates() throws {
+    let bench = try FeatureBench(.movieLens)
+    var catalog = ItemCatalog(capacity: 10)
+    try upsert(&catalog, bench, #"{"item_id":7,"year":1999,"genres":["A","B"]}"#)
+    let json =
+      #"{"context":{"user_id":5,"gender":"F"},"candidates":[{"item_id":"7"},{"item_id":8},{"item_id":7,"year":2000}]}"#
+    let expected = [
+      #"{"user_id":5,"gender":"F","item_id":7,"year":1999,"genres":["A","B"]}"#,
+      #"{"user_id":5,"gender":"F","item_id":8}"#, #"{"user_id":5,"gender":"F","item_id":7,"year":2000}"#,
+    ]
+    let extractor = bench.extractor
+    var batch = ExampleBatch(layout: extractor.layout, capacity: 8)
+    var row = extractor.makeRow()
+    try Array(json.utf8).withUnsafeBytes { bytes in
+      let root = try bench.reader.parse(bytes)
+      bench.scratch.reset()
+      try extractor.read(try #require(root["context"]), .all, into: bench.scratch)
+      let request = try #require(try extractor.requestPart(bench.scratch).baseAddress)
+      for candidate in try #require(root["candidates"]).children {
+        bench.scratch.reset()
+        try extractor.read(candidate, .item, into: bench.scratch)
+        let item = try extractor.resolveItem(catalog, bench.scratch)
+        try extractor.combine(request: request, item: item.part, into: &row, bench.scratch)
+        batch.append(row)
+      }
+    }
+    #expect(batch.count == 3)
+    for (index, json) in expected.enumerated() {
+      #expect(Array(batch.fids[batch.fidRange(examples: index..<index + 1)]) == (try bench.row(json).fids))
+    }
+  }
+
   @Test func itemsAreReplacedAndDeleted() throws {
     let bench = try FeatureBench(.movieLens)
     var catalog = ItemCatalog(capacity: 3)
