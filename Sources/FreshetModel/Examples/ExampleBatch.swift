@@ -40,12 +40,11 @@ public struct ExampleBatch: Sendable {
     self.fidCapacity = fidCapacity
   }
 
-  /// Room for `capacity` examples, and for 64 fids of each slot on average (but always for one example of any size).
+  /// Room for `capacity` examples with 64 fids in each slot on average; larger ones fill the batch earlier.
   public init(layout: ExampleLayout, capacity: Int) {
-    let perExample = layout.slotCount * ModelSpec.Limits.fidsPerSlot
+    let largest = layout.slotCount * ModelSpec.Limits.fidsPerSlot
     self.init(
-      layout: layout, capacity: capacity,
-      fidCapacity: max(perExample, min(Int(Int32.max), capacity * layout.slotCount * 64)))
+      layout: layout, capacity: capacity, fidCapacity: min(Int(Int32.max), capacity * layout.slotCount * 64 + largest))
   }
 
   public var isEmpty: Bool { count == 0 }

@@ -1,0 +1,155 @@
+import FreshetCore
+import FreshetModel
+
+/// Joins one partition of `features` and `actions` into examples. No I/O: the shell feeds records and the time, and does
+/// what the output says. Belongs to one thread. `docs/joiner.md` is the specification.
+///
+/// ```
+/// receive(.features, record, now)   // any number, either topic, in offset order
+/// reachedEnd(.actions, now)         // whenever the consumer says so
+/// run(catalog, now, output)         // after each batch, and every few ms while nothing arrives
+/// commitPoint                       // after the output has been taken
+/// ```
+public final class JoinerPartition {
+  public enum Progress: Sendable, Equatable {
+    /// Everything that can be processed has been.
+    case drained
+    /// The output is full: take it and run again.
+    case outputFull
+    /// The output asks for newer items: read them, call `itemsRefreshed` and run again.
+    case waitingForItems
+  }
+
+  public let config: JoinerConfig
+  public let extractor: FeatureExtractor
+  public internal(set) var counters = JoinerCounters()
+  /// The largest event time processed; nil before the first record.
+  public internal(set) var streamTimeMs: Int64?
+
+  let reader: JSONRecordReader
+  let scratch: FeatureScratch
+  let actionFields: ActionFields
+  let positives: PositiveRules
+  var row: FeatureRow
+  let labels: UnsafeMutableBufferPointer<Float>
+  let slotCounts: UnsafeMutableBufferPointer<UInt8>
+
+  var inputs: [InputState]
+  let featureQueue = RingQueue<QueuedFeature>()
+  let actionQueue = RingQueue<QueuedAction>()
+  let queueArena = BlockArena()
+  let impressionArena = BlockArena()
+
+  let store = FeatureStore()
+  var waiting: WaitingActions
+  /// When impressions close, if windows without action make examples; references are slots of the store.
+  var closings = DeadlineHeap()
+  var actionSpans: OffsetSpans
+  /// The stream time that is being moved to; nil between records.
+  var advancingToMs: Int64?
+  /// The append time of the record that moves the stream time.
+  var advancingAppendTimeMs: Int64 = 0
+
+  var itemsAsOf: UnixTime
+  /// The item that a refresh was asked for, and whether that has been done.
+  var askedItem: (hash: UInt64, isRefreshed: Bool)?
+  /// Items that a refresh did not find, and when.
+  var missingItems: [UInt64: Instant] = [:]
+
+  /// - Parameters:
+  ///   - from: Where an earlier joiner of the partition committed; `.start` for a new partition. Reading must begin at its
+  ///     `featureLow` and `actionLow`.
+  ///   - itemsAsOf: When the catalog was last read to the end of its topic.
+  public init(
+    config: JoinerConfig, extractor: FeatureExtractor, from: JoinerCommitPoint, itemsAsOf: UnixTime, now: Instant
+  ) throws(JoinerError) {
+    try config.validate()
+    self.config = config
+    self.extractor = extractor
+    self.itemsAsOf = itemsAsOf
+    reader = JSONRecordReader(maxBytes: config.maxRecordBytes, maxDepth: 16)
+    scratch = extractor.makeScratch()
+    row = extractor.makeRow()
+    actionFields = ActionFields(extractor.spec)
+    positives = PositiveRules(extractor.spec)
+    labels = .allocate(capacity: extractor.layout.taskCount)
+    labels.initialize(repeating: .nan)
+    slotCounts = .allocate(capacity: extractor.layout.slotCount)
+    slotCounts.initialize(repeating: 0)
+    waiting = WaitingActions(graceMs: config.graceMs, windowMs: config.windowMs)
+    actionSpans = OffsetSpans()
+    streamTimeMs = from.streamTimeMs
+    inputs = [
+      InputState(next: from.featureNext, isRestored: from.featureLow == from.featureNext, lastArrival: now),
+      InputState(next: from.actionNext, isRestored: from.actionLow == from.actionNext, lastArrival: now),
+    ]
+  }
+
+  deinit {
+    labels.deallocate()
+    slotCounts.deallocate()
+  }
+
+  /// What to commit together with all output taken so far; nil in the middle of a step or before the state of an earlier
+  /// joiner is restored, when nothing may be committed.
+  public var commitPoint: JoinerCommitPoint? {
+    guard isRestored, advancingToMs == nil else { return nil }
+    let featureNext = inputs[JoinerTopic.features.rawValue].next
+    let actionNext = inputs[JoinerTopic.actions.rawValue].next
+    return JoinerCommitPoint(
+      featureLow: store.oldest?.offset ?? featureNext, featureNext: featureNext,
+      actionLow: actionSpans.low ?? actionNext, actionNext: actionNext, streamTimeMs: streamTimeMs)
+  }
+
+  /// Whether everything below the committed positions has been seen again.
+  public var isRestored: Bool { inputs[0].isRestored && inputs[1].isRestored }
+
+  /// Whether the shell should not feed the topic for now. It may finish a batch that it has begun.
+  public func isPaused(_ topic: JoinerTopic) -> Bool { inputs[topic.rawValue].isPaused }
+
+  public var waitingFeatureCount: Int { store.count }
+  public var waitingFeatureBytes: Int { impressionArena.byteCount }
+  /// Those that are only remembered included.
+  public var waitingActionCount: Int { waiting.count }
+  public var queuedRecordCount: Int { featureQueue.count + actionQueue.count }
+
+  /// The consumer has seen the current end of the topic.
+  public func reachedEnd(_ topic: JoinerTopic, now: Instant) {
+    inputs[topic.rawValue].isCaughtUp = true
+    inputs[topic.rawValue].isRestored = true
+  }
+
+  /// The catalog now holds all items that were in the topic at `asOf`, wall time.
+  public func itemsRefreshed(asOf: UnixTime) {
+    itemsAsOf = max(itemsAsOf, asOf)
+    if let asked = askedItem { askedItem = (asked.hash, true) }
+  }
+}
+
+/// Which offsets of a topic are still needed, in spans of 256 records.
+struct OffsetSpans {
+  private struct Span: BitwiseCopyable {
+    var first: Int64
+    var neededUntilMs: Int64
+    var count: Int
+  }
+
+  private let spans = RingQueue<Span>()
+
+  /// - Parameter neededUntilMs: The last stream time at which the record still matters.
+  func add(_ offset: Int64, neededUntilMs: Int64) {
+    if !spans.isEmpty, spans.last.count < 256 {
+      spans.last.count += 1
+      spans.last.neededUntilMs = max(spans.last.neededUntilMs, neededUntilMs)
+    } else {
+      spans.append(Span(first: offset, neededUntilMs: neededUntilMs, count: 1))
+    }
+  }
+
+  func drop(streamTimeMs: Int64) {
+    while !spans.isEmpty, spans.first.neededUntilMs < streamTimeMs { spans.removeFirst() }
+  }
+
+  /// The first offset that is needed; nil if none is.
+  var low: Int64? { spans.isEmpty ? nil : spans.first.first }
+}
