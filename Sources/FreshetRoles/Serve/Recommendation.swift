@@ -95,7 +95,7 @@ extension ServingEngine {
   }
 
   /// Ties go by id: numbers by value, texts by their bytes.
-  private static func order(of type: FieldSpec.ValueType, _ items: [CatalogItem]) -> (Int, Int) -> Bool {
+  static func order(of type: FieldSpec.ValueType, _ items: [CatalogItem]) -> (Int, Int) -> Bool {
     switch type {
     case .integer: { Int64(items[$0].key) ?? 0 < Int64(items[$1].key) ?? 0 }
     case .float: { Double(items[$0].key) ?? 0 < Double(items[$1].key) ?? 0 }

@@ -26,7 +26,8 @@ extension ServingEngine {
     let task = try task(named: name)
     try checkReady()
     let named = try resolve(fields)
-    let candidateField = try candidates.map { (candidates) throws(WireError) in try position(ofField: candidates.field) }
+    let candidateField = try candidates.map { (candidates) throws(WireError) in try position(ofField: candidates.field)
+    }
     let candidateSide = candidateField.map { FieldSide(of: $0, in: model) }
     try fillBatch(
       count: candidates?.values.count ?? 1, requestPerRow: candidateSide == .request,

@@ -66,7 +66,8 @@ final class ServingEngine {
       let task = name.dropFirst(model.name.count + 1)
       if let position = model.tasks.firstIndex(where: { $0.name == task }) { return position }
       throw WireError(
-        .err, "model \(model.name) has no task '\(task)'; its tasks are \(model.tasks.map(\.name).joined(separator: ", "))")
+        .err,
+        "model \(model.name) has no task '\(task)'; its tasks are \(model.tasks.map(\.name).joined(separator: ", "))")
     }
     throw WireError(.err, "no model '\(RequestText.short(name))'; the models are \(model.name)")
   }
