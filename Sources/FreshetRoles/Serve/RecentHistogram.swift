@@ -1,0 +1,80 @@
+import FreshetCore
+import Histogram
+
+/// A distribution since the start, and of the last ten seconds.
+struct RecentHistogram {
+  struct Summary: Equatable {
+    let count: UInt64
+    let p50: UInt64
+    let p90: UInt64
+    let p99: UInt64
+    let max: UInt64
+  }
+
+  static let windowSeconds = 10
+
+  /// To 0.1 %.
+  private var total: Histogram<UInt64>
+  /// To 1 %; one for each second of the window, told apart by `seconds`.
+  private var ring: [Histogram<UInt32>]
+  private var seconds: [UInt64]
+  private let highest: UInt64
+
+  /// - Parameter highest: Larger values count as this one.
+  init(highest: UInt64) {
+    self.highest = highest
+    total = Histogram(highestTrackableValue: highest, numberOfSignificantValueDigits: .three)
+    ring = (0..<Self.windowSeconds).map { _ in
+      Histogram(highestTrackableValue: highest, numberOfSignificantValueDigits: .two)
+    }
+    seconds = [UInt64](repeating: .max, count: Self.windowSeconds)
+  }
+
+  /// Adds `count` values of the same size; values below 0 count as 0.
+  mutating func record(_ value: Int64, count: Int, now: Instant) {
+    guard count > 0 else { return }
+    let clamped = min(highest, UInt64(max(0, value)))
+    total.record(clamped, count: UInt64(count))
+    let second = now.nanoseconds / 1_000_000_000
+    let slot = Int(second % UInt64(Self.windowSeconds))
+    if seconds[slot] != second {
+      ring[slot].reset()
+      seconds[slot] = second
+    }
+    ring[slot].record(clamped, count: UInt32(clamping: count))
+  }
+
+  /// Since the start; nil while there is nothing.
+  var summary: Summary? { Self.summary(of: total) }
+
+  /// Of the current second and the nine before it; nil if there is nothing.
+  func recent(now: Instant) -> Summary? {
+    let second = now.nanoseconds / 1_000_000_000
+    var window = Histogram<UInt32>(highestTrackableValue: highest, numberOfSignificantValueDigits: .two)
+    for slot in ring.indices where seconds[slot] <= second && second - seconds[slot] < UInt64(Self.windowSeconds) {
+      window.add(ring[slot])
+    }
+    return Self.summary(of: window)
+  }
+
+  private static func summary<Count>(of histogram: Histogram<Count>) -> Summary? {
+    guard histogram.totalCount > 0 else { return nil }
+    let max = histogram.maxRecorded
+    // A percentile is the upper end of its bucket.
+    func percentile(_ percent: Double) -> UInt64 { min(max, histogram.valueAtPercentile(percent)) }
+    return Summary(
+      count: histogram.totalCount, p50: percentile(50), p90: percentile(90), p99: percentile(99), max: max)
+  }
+}
+
+extension InfoText {
+  /// Lines `{prefix}count`, `{prefix}p50_{unit}` …; without values only the count.
+  mutating func add(_ summary: RecentHistogram.Summary?, prefix: String, unit: String) {
+    add("\(prefix)count", summary?.count ?? 0)
+    guard let summary else { return }
+    add("\(prefix)p50_\(unit)", summary.p50)
+    add("\(prefix)p90_\(unit)", summary.p90)
+    add("\(prefix)p99_\(unit)", summary.p99)
+    add("\(prefix)max_\(unit)", summary.max)
+  }
+}

@@ -1,0 +1,132 @@
+import FreshetCluster
+import FreshetCore
+import FreshetKafka
+import FreshetModel
+import FreshetNet
+import FreshetStore
+import FreshetWire
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+
+/// What the command line of `freshet serve` may say beside the configuration.
+public struct ServeOptions: Sendable {
+  /// Stands above `serve.port`; 0 lets the system choose.
+  public var port: Int?
+  /// Whether a broker that cannot be reached at the start ends the process.
+  public var failFast: Bool
+
+  public init(port: Int?, failFast: Bool) {
+    self.port = port
+    self.failFast = failFast
+  }
+}
+
+/// `freshet serve`: a weights-only copy of all shards and the item catalog, behind a RESP port.
+public struct ServeRole: Service {
+  private let configuration: FreshetConfiguration
+  private let options: ServeOptions
+  private let tables: ModelTables
+  private let logger: Logger
+  private let items: any ItemFeed
+  private let onListening: @Sendable (Int) -> Void
+
+  /// - Throws: `ClusterError` or `KafkaError` if the model or a Kafka property cannot be used.
+  public init(configuration: FreshetConfiguration, options: ServeOptions, logger: Logger) throws {
+    try self.init(
+      configuration: configuration, options: options, logger: logger,
+      items: KafkaItemFeed(configuration.kafka, logger: logger)
+    ) { _ in }
+  }
+
+  /// - Parameter onListening: Called with the port once it is listened on.
+  init(
+    configuration: FreshetConfiguration, options: ServeOptions, logger: Logger, items: any ItemFeed,
+    onListening: @escaping @Sendable (Int) -> Void
+  ) throws {
+    self.configuration = configuration
+    self.options = options
+    self.logger = logger
+    self.items = items
+    self.onListening = onListening
+    tables = try ModelTables(configuration.model)
+  }
+
+  public func run() async throws {
+    Network.useOneThread()
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    do {
+      try await run(on: group)
+    } catch {
+      try? await group.shutdownGracefully()
+      throw error
+    }
+    try await group.shutdownGracefully()
+  }
+
+  private func run(on group: MultiThreadedEventLoopGroup) async throws {
+    let loop = group.next()
+    let endpoint = try await loop.submit { NIOLoopBound(try makeEndpoint(loop), eventLoop: loop) }.get()
+    let listener = try await listen(group, endpoint)
+    onListening(listener.port)
+    logger.info(
+      "listening",
+      metadata: [
+        "listen": "\(configuration.serving.host):\(listener.port)", "model": "\(configuration.model.name)",
+        "servers": "\(configuration.cluster.servers.count)",
+      ])
+    if options.failFast, let feed = items as? KafkaItemFeed {
+      do {
+        try await feed.checkBroker()
+      } catch {
+        await listener.shutdown(graceMs: 0)
+        throw error
+      }
+    }
+    try await loop.submit {
+      endpoint.value.listener = listener
+      endpoint.value.feed?.start()
+    }.get()
+    items.start { batch, applied in
+      loop.execute {
+        endpoint.value.apply(batch)
+        applied()
+      }
+    }
+    try? await gracefulShutdown()
+    await items.stop()
+    try await loop.submit { endpoint.value.feed?.stop() }.get()
+    await listener.shutdown(graceMs: 2_000)
+  }
+
+  /// Called on the loop.
+  private func makeEndpoint(_ loop: any EventLoop) throws -> ServeEndpoint {
+    let replica = Replica(
+      tables: tables, map: configuration.cluster.map, compressor: ZstdCompressor(level: 1),
+      seed: UInt64.random(in: 0 ... .max))
+    let engine = try ServingEngine(
+      model: configuration.model, replica: replica,
+      limits: ServingLimits(maxCandidates: configuration.serving.maximumCandidates))
+    let endpoint = ServeEndpoint(engine: engine, loop: loop, logger: logger)
+    endpoint.feed = ReplicaFeed(replica: replica, cluster: configuration.cluster, loop: loop, logger: logger) {
+      [weak endpoint] receipt in endpoint?.note(receipt)
+    }
+    return endpoint
+  }
+
+  private func listen(
+    _ group: MultiThreadedEventLoopGroup, _ endpoint: NIOLoopBound<ServeEndpoint>
+  ) async throws -> RESPServer {
+    try await RESPServer.start(
+      .standard(
+        host: configuration.serving.host, port: options.port ?? configuration.serving.port,
+        password: configuration.cluster.password, serverName: "freshet-serve", serverVersion: FreshetVersion.current,
+        commands: ServingCommand.descriptions,
+        settings: Dictionary(configuration.effective, uniquingKeysWith: { $1 }).filter { $0.key != "cluster.password" }),
+      on: group
+    ) { request, responder in
+      endpoint.value.handle(request, responder)
+    }
+  }
+}

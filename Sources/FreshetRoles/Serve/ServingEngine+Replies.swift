@@ -1,0 +1,57 @@
+import FreshetCluster
+import FreshetCore
+import FreshetWire
+
+extension ServingEngine {
+  /// One row's weights as scores use them, and whether the row exists.
+  func row(table: String, fid: Fid) throws(WireError) -> (weights: [Float], exists: Bool) {
+    try checkReady()
+    do throws(ClusterError) {
+      return try replica.row(table: table, fid: fid)
+    } catch {
+      throw WireError(error)
+    }
+  }
+
+  /// An array with one map for each model.
+  func writeModels(to encoder: inout RESPEncoder, now: Instant) {
+    let age = replica.ageMs(now: now)
+    encoder.writeArrayHeader(count: 1)
+    encoder.writeMapHeader(count: age == nil ? 5 : 6)
+    encoder.writeBulk("name")
+    encoder.writeBulk(model.name)
+    encoder.writeBulk("ready")
+    encoder.writeBoolean(replica.isReady)
+    encoder.writeBulk("tasks")
+    encoder.writeArrayHeader(count: model.tasks.count)
+    for task in model.tasks { encoder.writeBulk(task.name) }
+    encoder.writeBulk("rows")
+    encoder.writeInteger(Int64(replica.rowCounts().reduce(0) { $0 + $1.rows }))
+    encoder.writeBulk("items")
+    encoder.writeInteger(Int64(catalog.items.count))
+    if let age {
+      encoder.writeBulk("age_ms")
+      encoder.writeInteger(Int64(age))
+    }
+  }
+}
+
+extension RESPEncoder {
+  mutating func write(_ scores: ScoreReply) {
+    switch scores {
+    case .one(let score): writeDouble(score)
+    case .many(let scores):
+      writeArrayHeader(count: scores.count)
+      for score in scores { writeDouble(score) }
+    }
+  }
+
+  /// Ids and scores in turn, flat.
+  mutating func write(recommendation: [(id: String, score: Double)]) {
+    writeArrayHeader(count: recommendation.count * 2)
+    for (id, score) in recommendation {
+      writeBulk(id)
+      writeDouble(score)
+    }
+  }
+}
