@@ -11,7 +11,8 @@ struct Freshet: AsyncParsableCommand {
     abstract: "Online-training parameter-server cluster: Kafka in, scores out.",
     version: FreshetVersion.current,
     subcommands: [
-      UpCommand.self, ParameterServerCommand.self, TrainerCommand.self, JoinerCommand.self, ReplayCommand.self,
+      UpCommand.self, ParameterServerCommand.self, TrainerCommand.self, JoinerCommand.self, ServeCommand.self,
+      ReplayCommand.self,
       ControlCommand.self,
       QueryCommand.self,
       ConfigCommand.self,

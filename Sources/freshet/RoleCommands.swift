@@ -60,3 +60,23 @@ struct JoinerCommand: AsyncParsableCommand {
       logger: logger)
   }
 }
+
+struct ServeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "serve", abstract: "Run a serving replica: answers SCORE and RECOMMEND from its own copy.")
+
+  @OptionGroup var configuration: ConfigurationOptions
+  @OptionGroup var log: LogOptions
+  @Option(help: "The port, instead of serve.port.")
+  var port: Int?
+  @Flag(help: "Exit with 1 if no broker answers at the start, instead of trying again.")
+  var failFast = false
+
+  func run() async throws {
+    let logger = log.logger(role: "serve")
+    try await runService(
+      ServeRole(
+        configuration: configuration.load(), options: ServeOptions(port: port, failFast: failFast), logger: logger),
+      logger: logger)
+  }
+}
