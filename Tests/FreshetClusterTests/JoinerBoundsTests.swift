@@ -40,16 +40,16 @@ import Testing
 
   @Test func theBytesOfWaitingImpressionsAreBounded() throws {
     let bench = try JoinerBench {
-      $0.maxWaitingFeatureBytes = 1 << 20
+      $0.maxWaitingFeatureBytes = 1 << 19
       $0.maxQueuedRecords = 1000
     }
-    for round in 0..<40 {
+    for round in 0..<16 {
       for index in 0..<1000 {
         let offset = Int64(round * 1000 + index)
         bench.feature(offset, "r\(offset)", at: 5000)
       }
       try bench.settle()
-      #expect(bench.partition.waitingFeatureBytes <= (1 << 20) + (1 << 19))
+      #expect(bench.partition.waitingFeatureBytes <= (1 << 19) + (1 << 18))
     }
     #expect(bench.partition.counters.evictedFeatures > 1000)
   }
