@@ -131,7 +131,7 @@ extension JoinerSettings {
     group = try section.string("group", default: "freshet-joiner")
     windowMs = try section.int("window_ms", default: 7_200_000, in: 1...2_592_000_000)
     graceMs = try section.int("grace_ms", default: 600_000, in: 0...2_592_000_000)
-    idleTimeoutMs = try section.int("idle_timeout_ms", default: 1_000, in: 1...86_400_000)
+    idleTimeoutMs = try section.int("idle_timeout_ms", default: 2_000, in: 1...86_400_000)
     emitsNegatives = try section.bool("negatives", default: false)
     negativeRate = try section.double("negative_rate", default: 1, in: 0.000001...1)
     stateBytes = try section.int("state_bytes", default: 256 << 20, in: 1 << 20...1 << 38)
