@@ -17,6 +17,7 @@ let settings: [SwiftSetting] = cpuFlags
 let nio: [Target.Dependency] = [
   .product(name: "NIOCore", package: "swift-nio"),
   .product(name: "NIOPosix", package: "swift-nio"),
+  .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
 ]
 
 func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -67,7 +68,12 @@ let package = Package(
       ] + nio),
     .executableTarget(
       name: "freshet",
-      dependencies: ["FreshetRoles", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "FreshetRoles", "FreshetNet", "FreshetWire", "FreshetCore",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ] + nio,
       swiftSettings: settings),
 
     tests("FreshetCore", ["FreshetCore"]),

@@ -13,6 +13,8 @@ struct AssignedPartition {
   var mutedBatch: UInt64 = 0
   /// librdkafka has handed out more than was delivered: go back to `position`.
   var needsRewind = false
+  /// librdkafka has given up on the partition (its offset was out of range) and refuses to seek in it.
+  var needsRestart = false
   /// librdkafka's topic object, once a record has shown it: cheaper to compare than a name.
   var topicPointer: OpaquePointer?
 }

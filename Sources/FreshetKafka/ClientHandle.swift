@@ -67,7 +67,11 @@ struct ClientHandle: ~Copyable {
   private static func clientError(_ client: OpaquePointer, _ code: Int32, _ text: UnsafePointer<CChar>?) -> KafkaError {
     let detail = text.map { String(cString: $0) }
     let error = rd_kafka_resp_err_t(rawValue: code)
-    guard error == RD_KAFKA_RESP_ERR__FATAL else { return KafkaError(error, doing: "kafka", detail: detail) }
+    guard error == RD_KAFKA_RESP_ERR__FATAL else {
+      let place = detail.flatMap(KafkaError.topicPartition(in:))
+      return KafkaError(
+        error, doing: "kafka", detail: detail, topic: place?.topic, partition: place?.partition)
+    }
     return fatalError(of: client) ?? KafkaError(error, doing: "kafka", detail: detail, isFatal: true)
   }
 

@@ -86,7 +86,9 @@ extension KafkaConsumer {
       if message.pointee.err == RD_KAFKA_RESP_ERR__PARTITION_EOF {
         try onEvent(.endOfPartition(partitions[index].topicPartition, offset: offset))
       } else {
-        try onEvent(.error(messageError(message)))
+        let error = messageError(message)
+        if error.reason == .offsetOutOfRange { partitions[index].needsRestart = true }
+        try onEvent(.error(error))
       }
       return false
     }
@@ -144,6 +146,7 @@ extension KafkaConsumer {
         AssignedPartition(
           topicPartition: $0, position: nil, isPaused: options.startPaused, needsPosition: options.startPaused)
       })
+    // What is paused delivers nothing anyway; pausing librdkafka too saves fetching in vain.
     if options.startPaused { try check(rd_kafka_pause_partitions(handle.pointer, list.pointer), "pause") }
   }
 

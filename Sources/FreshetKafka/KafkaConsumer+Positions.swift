@@ -19,7 +19,11 @@ extension KafkaConsumer {
         partition: partition.partition, offset: offset)
     }
     let index = try assigned(partition)
-    try moveTo(offset, partition, timeoutMs: timeoutMs)
+    if partitions[index].needsRestart {
+      try restart(index, at: offset)
+    } else {
+      try moveTo(offset, partition, timeoutMs: timeoutMs)
+    }
     seeks += 1
     partitions[index].position = offset
     partitions[index].needsPosition = false
@@ -28,6 +32,9 @@ extension KafkaConsumer {
   }
 
   /// Delivers nothing more of the partition, even within a running `poll`, until `resume`.
+  ///
+  /// What has been fetched ahead is thrown away and fetched again later, so this is no means of flow control: to slow
+  /// down, poll later or with a smaller `maxRecords`.
   public func pause(_ partition: KafkaTopicPartition) throws(KafkaError) {
     let index = try assigned(partition)
     guard !partitions[index].isPaused else { return }
@@ -49,6 +56,7 @@ extension KafkaConsumer {
     // before a seek. So it is told where to go on.
     if let position = partitions[index].position { try moveTo(position, partition, timeoutMs: 10_000) }
     try switchPause(partition, to: false)
+    wake(partition)
     partitions[index].isPaused = false
     partitions[index].needsRewind = false
     partitions[index].mutedBatch = batch
@@ -80,6 +88,27 @@ extension KafkaConsumer {
       : rd_kafka_resume_partitions(handle.pointer, list.pointer)
     try check(error, doing)
     try list.throwFirstError(doing: doing)
+  }
+
+  /// Makes librdkafka fetch the partition at once. Its broker thread sleeps up to a second and is not woken by seek and
+  /// resume; a request to the broker wakes it. The answer does not matter, nor does it matter if there is none.
+  private func wake(_ partition: KafkaTopicPartition) {
+    var low: Int64 = 0
+    var high: Int64 = 0
+    rd_kafka_query_watermark_offsets(
+      handle.pointer, partition.topic, partition.partition.value, &low, &high, 1_000)
+  }
+
+  /// Assigns everything anew, each partition where it is: the only way to start a partition again that has failed.
+  private func restart(_ index: Int, at offset: Offset) throws(KafkaError) {
+    let unknown = Int64(options.startPaused ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_INVALID)
+    let list = PartitionList(partitions.all.map(\.topicPartition), offset: unknown)
+    for i in partitions.all.indices {
+      if let position = i == index ? offset : partitions[i].position { list.setOffset(position, at: i) }
+    }
+    try check(rd_kafka_assign(handle.pointer, list.pointer), "assign")
+    partitions[index].needsRestart = false
+    for other in partitions.all where other.isPaused { try switchPause(other.topicPartition, to: true) }
   }
 
   /// Moves librdkafka. Just after an assignment it refuses ("erroneous state") until the partition has started.

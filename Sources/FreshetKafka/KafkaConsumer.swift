@@ -71,6 +71,8 @@ public final class KafkaConsumer {
         "queued.min.messages": String(options.prefetchRecords),
         "fetch.wait.max.ms": String(options.fetchWaitMs),
         "fetch.max.bytes": String(max(1_000_000, options.prefetchKilobytes * 1024 / 2)),
+        // Some brokers ignore `fetch.max.bytes` and answer with all they have; that must not end the connection.
+        "receive.message.max.bytes": "1000000000",
         "session.timeout.ms": String(options.sessionTimeoutMs),
         "heartbeat.interval.ms": String(max(1, min(3_000, options.sessionTimeoutMs / 5))),
       ], context: context)

@@ -87,4 +87,14 @@ extension KafkaError {
     else { return nil }
     return String(address)
   }
+
+  /// librdkafka starts an error about a partition with `topic [3]: …`.
+  static func topicPartition(in text: String) -> KafkaTopicPartition? {
+    guard let end = text.firstIndex(of: "]"), let start = text[..<end].lastIndex(of: "["),
+      let number = Int32(text[text.index(after: start)..<end]), text[end...].hasPrefix("]: ")
+    else { return nil }
+    let topic = text[..<start].split(separator: " ")
+    guard topic.count == 1 else { return nil }
+    return KafkaTopicPartition(String(topic[0]), PartitionID(number))
+  }
 }

@@ -35,7 +35,8 @@ public enum KafkaEvent: Sendable, Hashable {
   /// These partitions are this consumer's now, whatever it had before. With `startPaused` none of them delivers
   /// anything before it has been given a position with `seek` and set going with `resume`.
   case assigned([KafkaTopicPartition])
-  /// These partitions go to somebody else when the handler returns: it may still commit what it has of them.
+  /// These partitions go to somebody else when the handler returns. It may still try to commit what it has of them,
+  /// but a broker that has already moved on refuses (`ILLEGAL_GENERATION`, `REBALANCE_IN_PROGRESS`).
   case revoked([KafkaTopicPartition])
   /// These partitions already belong to somebody else; it is too late to commit.
   case lost([KafkaTopicPartition])

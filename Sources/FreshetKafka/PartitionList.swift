@@ -43,6 +43,8 @@ struct PartitionList: ~Copyable {
     return element
   }
 
+  func setOffset(_ offset: Offset, at index: Int) { pointer.pointee.elems[index].offset = offset.value }
+
   /// Throws the first error that librdkafka has noted beside a partition.
   func throwFirstError(doing: String, fallback: KafkaError.Reason = .broker) throws(KafkaError) {
     for i in 0..<Int(pointer.pointee.cnt) {

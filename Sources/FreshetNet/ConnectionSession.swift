@@ -5,7 +5,7 @@ import NIOCore
 /// machine without I/O.
 struct ConnectionSession {
   enum Outcome: Equatable {
-    /// The service's business.
+    /// The service's business; the number of words is one that the command's description allows.
     case service
     case unknownCommand
     case reply(RESPValue)
@@ -29,20 +29,20 @@ struct ConnectionSession {
   }
 
   mutating func handle(_ request: RESPRequest, name command: CommandName?) -> Outcome {
-    guard let command, let description = builtIns.descriptions[command] else { return .unknownCommand }
     let isOpen = command == "AUTH" || command == "HELLO" || command == "QUIT" || command == "RESET"
     guard isAuthenticated || isOpen else {
-      return .reply(
-        .error(WireError(.noAuth, "Authentication required; send AUTH password or HELLO 3 AUTH default password")))
+      return .reply(.error(WireError(.noAuth, Self.authenticationRequired)))
     }
-    guard builtIns.names.contains(command) else { return .service }
+    guard let command, let description = builtIns.descriptions[command] else { return .unknownCommand }
     do throws(WireError) {
       try description.checkArity(request)
-      return try builtIn(request, command)
+      return builtIns.names.contains(command) ? try builtIn(request, command) : .service
     } catch {
       return .reply(.error(error))
     }
   }
+
+  static let authenticationRequired = "Authentication required; send AUTH password or HELLO 3 AUTH default password"
 
   private mutating func builtIn(_ request: RESPRequest, _ command: CommandName) throws(WireError) -> Outcome {
     switch command {
@@ -183,7 +183,7 @@ struct ConnectionSession {
           + "expected: \(BuiltInCommands.config.syntax)")
     }
     let patterns = (2..<request.count).map { Array(request.quoted(at: $0).lowercased().utf8) }
-    let matches = configuration.settings.filter { setting in
+    let matches = configuration.shownSettings.filter { setting in
       patterns.contains { GlobPattern.matches($0[...], Array(setting.key.lowercased().utf8)[...]) }
     }
     return .map(

@@ -27,6 +27,9 @@ public final class RESPClient: @unchecked Sendable {
   ) -> EventLoopFuture<RESPClient> {
     let (host, port) = (configuration.host, configuration.port)
     let deadline = NIODeadline.now() + .milliseconds(Int64(configuration.connectTimeoutMs))
+    // Several addresses of one host may be tried, and the connection that wins may already have ended when `connect`
+    // returns, so that its pipeline is empty: therefore the handlers are kept aside.
+    let attempts = NIOLoopBoundBox.makeBoxSendingValue([ObjectIdentifier: RESPClientConnection](), eventLoop: eventLoop)
     return ClientBootstrap(group: eventLoop)
       .channelOption(.tcpOption(.tcp_nodelay), value: 1)
       .channelOption(
@@ -35,20 +38,19 @@ public final class RESPClient: @unchecked Sendable {
       .connectTimeout(.milliseconds(Int64(configuration.connectTimeoutMs)))
       .channelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
-          try channel.pipeline.syncOperations.addHandler(
-            RESPClientConnection(eventLoop: channel.eventLoop, configuration: configuration))
+          let connection = RESPClientConnection(eventLoop: channel.eventLoop, configuration: configuration)
+          attempts.value[ObjectIdentifier(channel)] = connection
+          try channel.pipeline.syncOperations.addHandler(connection)
         }
       }
       .connect(host: host, port: port)
       .flatMapErrorThrowing { throw NetError.connect(host: host, port: port, $0) }
       .flatMap { channel in
-        do {
-          let connection = try channel.pipeline.syncOperations.handler(type: RESPClientConnection.self)
-          let client = RESPClient(eventLoop: channel.eventLoop, connection: connection)
-          return client.shakeHands(configuration, deadline: deadline)
-        } catch {
-          return eventLoop.makeFailedFuture(NetError.connect(host: host, port: port, error))
+        guard let connection = attempts.value[ObjectIdentifier(channel)] else {
+          preconditionFailure("a connected channel was initialised")
         }
+        attempts.value = [:]
+        return RESPClient(eventLoop: eventLoop, connection: connection).shakeHands(configuration, deadline: deadline)
       }
   }
 

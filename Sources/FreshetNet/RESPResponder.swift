@@ -21,6 +21,9 @@ public struct RESPResponder: @unchecked Sendable {
     return !connection.isClosed
   }
 
+  /// The counters of the server that the request came to, for INFO.
+  public var serverStatistics: RESPServerStatistics { connection.counters.statistics }
+
   /// Writes the reply straight into the connection's outbound buffer.
   /// - Parameter encode: Must write exactly one value, and must not answer other requests.
   public func reply(_ encode: (inout RESPEncoder) -> Void) {

@@ -6,7 +6,8 @@ import Synchronization
 
 /// A RESP port: accepts connections, answers what every Redis client may ask, and hands the service's commands on.
 public final class RESPServer: Sendable {
-  /// Called on the connection's event loop for each request of a configured command. It must answer each once through
+  /// Called on the connection's event loop for each request of a configured command that has a number of words which
+  /// the command's description allows. It must answer each once through
   /// the responder, at once or later. It must not block the event loop for long: other connections wait.
   public typealias Handler = @Sendable (RESPRequest, RESPResponder) -> Void
 
@@ -49,24 +50,10 @@ public final class RESPServer: Sendable {
       )
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
-          let isFull = counters.connected.add(1) > configuration.maxConnections
-          let id = (isFull ? counters.rejected : counters.accepted).add(1)
           children.insert(channel)
-          channel.closeFuture.whenComplete { _ in
-            counters.connected.add(-1)
-            children.remove(channel)
-          }
-          let peer = channel.remoteAddress.map { "\($0.ipAddress ?? "?"):\($0.port ?? 0)" } ?? "?"
-          let connection = RESPServerConnection(
-            eventLoop: channel.eventLoop,
-            session: ConnectionSession(configuration: configuration, builtIns: builtIns, id: Int64(id), peer: peer),
-            counters: counters,
-            refusal: isFull
-              ? WireError(
-                .busy, "\(configuration.maxConnections) connections are open, which is the limit; try again later")
-              : nil,
-            handler: handler)
-          try channel.pipeline.syncOperations.addHandler(connection)
+          channel.closeFuture.whenComplete { _ in children.remove(channel) }
+          try channel.pipeline.syncOperations.addHandler(
+            connection(on: channel, configuration, builtIns, counters, handler))
         }
       }
     do {
@@ -75,6 +62,24 @@ public final class RESPServer: Sendable {
     } catch {
       throw NetError.listen(host: configuration.host, port: configuration.port, error)
     }
+  }
+
+  /// The handler of a new connection: one that refuses it if there are too many.
+  private static func connection(
+    on channel: any Channel, _ configuration: RESPServerConfiguration, _ builtIns: BuiltInCommands,
+    _ counters: RESPServerCounters, _ handler: @escaping Handler
+  ) -> RESPServerConnection {
+    let limit = configuration.maxConnections
+    let isFull = counters.connected.add(1) > limit
+    channel.closeFuture.whenComplete { _ in counters.connected.add(-1) }
+    let id = (isFull ? counters.rejected : counters.accepted).add(1)
+    let peer = channel.remoteAddress.map { "\($0.ipAddress ?? "?"):\($0.port ?? 0)" } ?? "?"
+    return RESPServerConnection(
+      eventLoop: channel.eventLoop,
+      session: ConnectionSession(configuration: configuration, builtIns: builtIns, id: Int64(id), peer: peer),
+      counters: counters,
+      refusal: isFull ? WireError(.busy, "\(limit) connections are open, which is the limit; try again later") : nil,
+      handler: handler)
   }
 
   /// Stops listening, lets requests in hand be answered and their replies go out, and closes all connections.

@@ -19,7 +19,7 @@ public struct RESPServerConfiguration: Sendable {
   public var serverVersion: String
   /// The commands that the service handles: all others that are not built in are refused.
   public var commands: [CommandDescription]
-  /// What CONFIG GET shows.
+  /// What CONFIG GET shows beside what is known of the port itself.
   public var settings: [String: String]
 
   public init(
@@ -47,5 +47,14 @@ public struct RESPServerConfiguration: Sendable {
     RESPServerConfiguration(
       host: host, port: port, password: password, maxConnections: 10_000, maxPendingRequests: 1024, limits: .requests,
       serverName: serverName, serverVersion: serverVersion, commands: commands, settings: settings)
+  }
+
+  /// `settings`, and those that Redis tools ask for, under the names and in the form that they expect.
+  var shownSettings: [String: String] {
+    let known = [
+      "appendonly": "no", "bind": host, "databases": "1", "maxclients": String(maxConnections), "port": String(port),
+      "proto-max-bulk-len": String(limits.maxBulkBytes), "save": "", "timeout": "0",
+    ]
+    return known.merging(settings) { _, given in given }
   }
 }

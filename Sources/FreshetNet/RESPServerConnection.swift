@@ -27,7 +27,7 @@ final class RESPServerConnection: ChannelDuplexHandler {
   private static let lingerSeconds: Int64 = 2
 
   let eventLoop: any EventLoop
-  private let counters: RESPServerCounters
+  let counters: RESPServerCounters
   private let configuration: RESPServerConfiguration
   private let handler: RESPServer.Handler
   /// Why the connection is refused, if it is.

@@ -55,3 +55,17 @@ public struct RESPServerStatistics: Sendable, Equatable {
   /// Requests by command, by name; commands never sent are left out.
   public let commands: [CommandCount]
 }
+
+extension RESPServerStatistics {
+  /// The sections `Clients`, `Stats` and `Commandstats` of INFO, with Redis' names where Redis has them.
+  public var info: String {
+    let lines =
+      [
+        "# Clients", "connected_clients:\(connected)", "", "# Stats", "total_connections_received:\(accepted)",
+        "total_commands_processed:\(commands.reduce(0) { $0 + $1.count })", "total_net_input_bytes:\(bytesIn)",
+        "total_net_output_bytes:\(bytesOut)", "rejected_connections:\(rejected)", "protocol_errors:\(protocolErrors)",
+        "unknown_commands:\(unknownCommands)", "", "# Commandstats",
+      ] + commands.map { "cmdstat_\($0.name):calls=\($0.count)" }
+    return lines.joined(separator: "\r\n") + "\r\n"
+  }
+}

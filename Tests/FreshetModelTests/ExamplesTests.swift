@@ -72,7 +72,7 @@ import Testing
     var generator = SeededGenerator(seed: 3)
     var batch = ExampleBatch(layout: layout, capacity: 10)
     var decoded = 0
-    for _ in 0..<20_000 {
+    for _ in 0..<4000 {
       var bytes = record
       for _ in 0...Int(generator.next() % 3) {
         bytes[Int(generator.next() % UInt64(bytes.count))] = UInt8(truncatingIfNeeded: generator.next())
@@ -81,7 +81,7 @@ import Testing
       if (try? append(bytes, &batch)) != nil { decoded += 1 }
       #expect(batch.slotStarts.count == batch.count * 3 + 1 && Int(batch.slotStarts.last!) == batch.fids.count)
     }
-    #expect(decoded > 1000 && decoded < 19_000)
+    #expect(decoded > 400 && decoded < 3600)
   }
 
   @Test func anotherSchemaOrVersionIsADistinctError() throws {

@@ -40,7 +40,7 @@ import Testing
     func nested(_ depth: Int) -> [UInt8] {
       Array((String(repeating: "[", count: depth) + String(repeating: "]", count: depth)).utf8)
     }
-    #expect(refusal(nested(20)) == .oversized && refusal(nested(3)) == nil)
+    #expect(refusal(nested(5)) == .oversized && refusal(nested(4)) == nil)
     func text(_ count: Int) -> [UInt8] { Array(("\"" + String(repeating: "x", count: count - 2) + "\"").utf8) }
     #expect(refusal(text(4097)) == .oversized && refusal(text(4096)) == nil)
   }

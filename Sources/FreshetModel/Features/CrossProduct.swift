@@ -1,11 +1,5 @@
 import FreshetCore
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
-
 /// The fids of a cross: one for each combination of its factors' values, the last factor's changing fastest.
 struct CrossProduct {
   private var values: [UnsafeBufferPointer<UInt8>] = []
@@ -53,13 +47,4 @@ struct CrossProduct {
     }
     return count
   }
-}
-
-/// `ln(1 + x)`, exact for small `x`.
-func log1p(_ value: Double) -> Double {
-  #if canImport(Glibc)
-    Glibc.log1p(value)
-  #else
-    Musl.log1p(value)
-  #endif
 }

@@ -1,5 +1,11 @@
 import FreshetCore
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// One side of a row, the request's or the item's, computed once and combined with many others. Immutable.
 public final class FeaturePart: Sendable {
   // Never written after `init`, and freed only with the object.

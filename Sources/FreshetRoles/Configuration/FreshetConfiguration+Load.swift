@@ -120,6 +120,8 @@ extension TrainerSettings {
     pipelineDepth = try section.int("pipeline_depth", default: 1, in: 1...64)
     maximumUnacknowledged = try section.int("maximum_unacknowledged", default: 8, in: 1...1024)
     queuedExamples = try section.int("queued_examples", default: 8192, in: 1...1 << 20)
+    host = try section.string("host", default: "127.0.0.1")
+    port = try section.int("port", default: 7200, in: 0...65_535)
     try section.finish()
   }
 }
@@ -134,6 +136,8 @@ extension JoinerSettings {
     negativeRate = try section.double("negative_rate", default: 1, in: 0.000001...1)
     stateBytes = try section.int("state_bytes", default: 256 << 20, in: 1 << 20...1 << 38)
     commitIntervalMs = try section.int("commit_interval_ms", default: 50, in: 1...60_000)
+    host = try section.string("host", default: "127.0.0.1")
+    port = try section.int("port", default: 7300, in: 0...65_535)
     try section.finish()
   }
 }

@@ -1,4 +1,6 @@
+import FreshetCluster
 import FreshetCore
+import FreshetKafka
 import FreshetModel
 
 /// Everything that a configuration file says. Roles take what concerns them; `Config/cluster.yaml` documents every key.
@@ -74,6 +76,9 @@ public struct TrainerSettings: Sendable {
   public var maximumUnacknowledged: Int
   /// Examples of a partition that wait in memory.
   public var queuedExamples: Int
+  /// Where the status port listens; port 0 opens none.
+  public var host: String
+  public var port: Int
 }
 
 public struct JoinerSettings: Sendable {
@@ -89,10 +94,21 @@ public struct JoinerSettings: Sendable {
   public var stateBytes: Int
   /// Most time between two transactions on `examples`.
   public var commitIntervalMs: Int
+  /// Where the status port listens; port 0 opens none.
+  public var host: String
+  public var port: Int
 }
 
 public struct ServingSettings: Sendable {
   public var host: String
   public var port: Int
   public var maximumCandidates: Int
+}
+
+extension FreshetConfiguration {
+  /// Throws if parts that are right by themselves do not fit together: tables and slots, Kafka properties.
+  public func checkDerived() throws {
+    _ = try ModelTables(model)
+    try KafkaConfiguration(bootstrapServers: kafka.bootstrapServers, properties: kafka.properties).validate()
+  }
 }

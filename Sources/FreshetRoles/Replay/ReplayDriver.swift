@@ -17,11 +17,12 @@ struct ReplayDriver<Source: ReplaySource> {
   }
 
   let source: Source
-  private(set) var itemsSent = 0
+  private(set) var itemsSent: Int
   private var pacer: ReplayPacer
 
-  init(source: Source, pacer: ReplayPacer) {
+  init(source: Source, itemsSent: Int, pacer: ReplayPacer) {
     self.source = source
+    self.itemsSent = itemsSent
     self.pacer = pacer
   }
 

@@ -67,6 +67,9 @@ public struct ReplayOptions: Sendable {
     return speed.map { .speed($0) } ?? .asFastAsPossible
   }
 
+  /// Events go by a clock, at least some of them.
+  var isPaced: Bool { mode != .asFastAsPossible || tailCount > 0 }
+
   func pacing(unitCount: Int) -> ReplayPacer.Settings {
     ReplayPacer.Settings(
       mode: mode, unitCount: unitCount, tailCount: tailCount, tailRate: tailRate ?? 1, jitterMs: jitterMs, seed: seed)

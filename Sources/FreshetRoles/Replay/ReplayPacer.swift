@@ -82,10 +82,10 @@ struct ReplayPacer {
     pauseEnd = now.advanced(byMs: Int(generator.nextUnit() * Double(settings.jitterMs + 1)))
   }
 
-  /// Bursts last a fifth of a second at most when there is a rate, else up to 2000 units.
+  /// Up to 2000 units; where there is a rate, long enough for it to be kept: about four times as long as the sleeps.
   private mutating func nextBurst() -> Int {
     var longest = 2000.0
-    if case .rate(let rate) = settings.mode { longest = max(1, rate / 5) }
+    if case .rate(let rate) = settings.mode { longest = max(1, rate * Double(settings.jitterMs) / 250) }
     return 1 + Int(generator.nextUnit() * longest)
   }
 }

@@ -85,6 +85,11 @@ struct ReplayPlan {
     if event.kind == .rating { nextRating += 1 } else { nextImpression += 1 }
   }
 
+  mutating func rewind() {
+    nextRating = 0
+    nextImpression = 0
+  }
+
   mutating func next(_ data: borrowing MovieLensData) -> Event? {
     guard let event = peek(data) else { return nil }
     advance(past: event)

@@ -28,6 +28,8 @@ protocol ReplaySource: AnyObject {
   func peek() -> PendingEvent?
   /// Goes past the event that `peek` shows.
   func advance()
+  /// Goes back to position 0.
+  func rewind()
   /// Writes the event that `peek` shows into `key` and `payload`.
   func encode()
   /// Writes an item into `key` and `payload`.
@@ -80,6 +82,11 @@ final class MovieLensSource: ReplaySource {
     pending = plan.peek(data)
   }
 
+  func rewind() {
+    plan.rewind()
+    pending = plan.peek(data)
+  }
+
   func encode() {
     guard let pending else { preconditionFailure("nothing left to encode") }
     encoder.encode(pending, data)
@@ -95,8 +102,10 @@ final class RecordSource: ReplaySource {
   private let items: RecordFile?
   private let featureOrder: ArraySlice<UInt32>
   private let actionOrder: ArraySlice<UInt32>
-  private var nextFeature: Int
-  private var nextAction: Int
+  /// The first record of the replay, in the order over both files.
+  private let start: Int
+  private var nextFeature = 0
+  private var nextAction = 0
   private var keyBuffer = JSONBuffer(capacity: 256)
   private var payloadBuffer = JSONBuffer(capacity: 4096)
   private(set) var position = 0
@@ -115,8 +124,6 @@ final class RecordSource: ReplaySource {
     }
     featureOrder = order(features)
     actionOrder = order(actions)
-    nextFeature = 0
-    nextAction = 0
     var fingerprint = Hashing.mix(UInt64(start)) ^ Hashing.mix(UInt64(limit ?? Int.max) &+ 1)
     for file in [features, actions] {
       fingerprint = Hashing.mix(fingerprint ^ UInt64(file?.entries.count ?? 0))
@@ -124,8 +131,16 @@ final class RecordSource: ReplaySource {
     }
     self.fingerprint = fingerprint
     let total = featureOrder.count + actionOrder.count
-    eventCount = min(max(0, total - start), limit ?? Int.max)
-    for _ in 0..<min(start, total) { step() }
+    self.start = min(start, total)
+    eventCount = min(total - self.start, limit ?? Int.max)
+    rewind()
+  }
+
+  func rewind() {
+    nextFeature = 0
+    nextAction = 0
+    position = 0
+    for _ in 0..<start { step() }
   }
 
   var unitCount: Int { eventCount }

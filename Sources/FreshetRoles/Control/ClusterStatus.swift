@@ -1,0 +1,152 @@
+import Foundation
+import FreshetCluster
+import FreshetCore
+import FreshetNet
+import FreshetWire
+import NIOCore
+
+/// What `ctl status` shows: every process that answers, and progressive validation over all servers.
+public struct ClusterStatus: Sendable, Encodable {
+  public struct Process: Sendable, Encodable {
+    public var role: String
+    public var address: String
+    public var isUp: Bool
+    /// Why it is not up.
+    public var error: String?
+    /// What its `INFO` says, key → value.
+    public var info: [String: String]
+
+    enum CodingKeys: String, CodingKey {
+      case role, address, error, info
+      case isUp = "up"
+    }
+  }
+
+  public struct Task: Sendable, Encodable {
+    public var name: String
+    public var examples: UInt64
+    public var positives: UInt64
+    public var auc: Double?
+    public var aucErrorBound: Double?
+    public var aucLastHalf: Double?
+    public var aucRecent: Double?
+    public var logloss: Double?
+    public var normalizedEntropy: Double?
+    public var calibration: Double?
+
+    enum CodingKeys: String, CodingKey {
+      case name, examples, positives, auc, logloss, calibration
+      case aucErrorBound = "auc_error_bound"
+      case aucLastHalf = "auc_last_half"
+      case aucRecent = "auc_recent"
+      case normalizedEntropy = "normalized_entropy"
+    }
+  }
+
+  public var processes: [Process]
+  /// Empty unless every parameter server answered: a part of the metrics would be taken for the whole.
+  public var tasks: [Task]
+
+  /// Asks every process of the configuration, and the further ones given.
+  public static func collect(
+    _ configuration: FreshetConfiguration, replicas: [ServerAddress], others: [(role: String, address: ServerAddress)],
+    on group: any EventLoopGroup
+  ) async -> ClusterStatus {
+    var status = ClusterStatus(processes: [], tasks: [])
+    var report: ValidationReport? = ValidationReport(taskCount: configuration.model.tasks.count)
+    for address in configuration.cluster.servers {
+      let (process, validation) = await ask("ps", address, configuration, wantsValidation: true, on: group)
+      status.processes.append(process)
+      do {
+        if let validation { try report?.merge(validation) } else { report = nil }
+      } catch {
+        status.processes[status.processes.count - 1].error = "\(error)"
+        report = nil
+      }
+    }
+    for (role, address) in replicas.map({ ("serve", $0) }) + others {
+      status.processes.append(await ask(role, address, configuration, wantsValidation: false, on: group).process)
+    }
+    status.tasks = report.map { tasks(of: $0, names: configuration.model.tasks.map(\.name)) } ?? []
+    return status
+  }
+
+  private static func tasks(of report: ValidationReport, names: [String]) -> [Task] {
+    zip(names, report.tasks).map { name, task in
+      Task(
+        name: name, examples: task.total.count, positives: task.total.positives, auc: task.total.auc,
+        aucErrorBound: task.total.aucErrorBound, aucLastHalf: task.lastHalf.auc, aucRecent: task.recent.auc,
+        logloss: task.total.logloss, normalizedEntropy: task.total.normalizedEntropy,
+        calibration: task.total.calibration)
+    }
+  }
+
+  private static func ask(
+    _ role: String, _ address: ServerAddress, _ configuration: FreshetConfiguration, wantsValidation: Bool,
+    on group: any EventLoopGroup
+  ) async -> (process: Process, validation: ValidationReport?) {
+    var process = Process(role: role, address: address.description, isUp: false, error: nil, info: [:])
+    var client = RESPClientConfiguration.standard(
+      host: address.host, port: address.port, password: configuration.cluster.password)
+    client.connectTimeoutMs = 2_000
+    do {
+      let connection = try await RESPConnection.connect(client, on: group)
+      var validation: ValidationReport?
+      do {
+        process.info = parse(info: try await connection.command(["INFO"]).text ?? "")
+        process.isUp = true
+        if wantsValidation, let blob = try await connection.command(["METRICS"]).buffer {
+          validation = try blob.withUnsafeReadableBytes { try ValidationReport(decoding: $0) }
+        }
+      } catch {
+        process.error = "\(error)"
+      }
+      await connection.close()
+      return (process, validation)
+    } catch {
+      process.error = "\(error)"
+      return (process, nil)
+    }
+  }
+
+  static func parse(info text: String) -> [String: String] {
+    var values: [String: String] = [:]
+    for line in text.split(whereSeparator: \.isNewline) where !line.hasPrefix("#") {
+      guard let colon = line.firstIndex(of: ":") else { continue }
+      values[String(line[..<colon])] = String(line[line.index(after: colon)...])
+    }
+    return values
+  }
+
+  public var json: String {
+    get throws {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+      return String(decoding: try encoder.encode(self), as: UTF8.self)
+    }
+  }
+
+  /// For people.
+  public var text: String {
+    var lines: [String] = []
+    for process in processes {
+      let role = process.role.padding(toLength: 8, withPad: " ", startingAt: 0)
+      let address = process.address.padding(toLength: 22, withPad: " ", startingAt: 0)
+      guard process.isUp else {
+        lines.append("\(role) \(address) DOWN  \(process.error ?? "")")
+        continue
+      }
+      let memory = (Int(process.info["resident_bytes"] ?? "") ?? 0) >> 20
+      lines.append("\(role) \(address) up \(process.info["uptime_in_seconds"] ?? "?") s, \(memory) MB")
+    }
+    for task in tasks {
+      func number(_ value: Double?) -> String { value.map { String(format: "%.4f", $0) } ?? "-" }
+      lines.append(
+        "task \(task.name): \(task.examples) examples, AUC \(number(task.auc)) (last half \(number(task.aucLastHalf)), "
+          + "recent \(number(task.aucRecent))), logloss \(number(task.logloss)), calibration \(number(task.calibration))"
+      )
+    }
+    if tasks.isEmpty { lines.append("no validation metrics: not every parameter server answered") }
+    return lines.joined(separator: "\n")
+  }
+}

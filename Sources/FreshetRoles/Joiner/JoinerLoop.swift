@@ -1,0 +1,357 @@
+import Foundation
+import FreshetCluster
+import FreshetCore
+import FreshetKafka
+import FreshetModel
+import Logging
+
+/// The joiner's thread: consumes both inputs, feeds the partitions' machines, and writes what they make in transactions.
+///
+/// Output and input positions are committed together, so every example appears exactly once for readers of committed
+/// records. A partition that is taken up again is rebuilt from the log (docs/joiner.md).
+final class JoinerLoop {
+  private static let recordsPerPoll = 4096
+  private static let pollMs = 5
+  /// Positions are committed at least this often when only they move.
+  private static let idleCommitMs = 1_000
+  private static let transactionTimeoutMs = 30_000
+
+  private let configuration: FreshetConfiguration
+  private let topics: KafkaSettings.Topics
+  private let extractor: FeatureExtractor
+  private let joinerConfig: JoinerConfig
+  private let status: JoinerStatus
+  private let logger: Logger
+
+  private let consumer: KafkaConsumer
+  private let producer: KafkaProducer
+  private let examples: KafkaProducerTopic
+  private let deadLetterTopic: KafkaProducerTopic
+  private let items: ItemTopicReader
+  private var catalog: ItemCatalog
+  private let itemReader: JSONRecordReader
+  private let itemScratch: FeatureScratch
+  private var itemsAsOf = UnixTime(milliseconds: 0)
+  private var badItems: [DeadLetterRecord] = []
+
+  private var machines: [PartitionID: JoinerPartition] = [:]
+  private var committed: [PartitionID: JoinerCommitPoint] = [:]
+  private let output = JoinerOutput()
+  private var isInTransaction = false
+  private var lastCommit = Instant.now()
+  private var mustRestart = false
+
+  /// - Parameter instance: Tells this joiner from others of the group on the same machine; stable across restarts.
+  init(
+    configuration: FreshetConfiguration, extractor: FeatureExtractor, instance: String, status: JoinerStatus,
+    logger: Logger
+  ) throws {
+    self.configuration = configuration
+    topics = configuration.kafka.topics
+    self.extractor = extractor
+    self.status = status
+    self.logger = logger
+    let settings = configuration.joiner
+    var joinerConfig = JoinerConfig()
+    joinerConfig.windowMs = Int64(settings.windowMs)
+    joinerConfig.graceMs = Int64(settings.graceMs)
+    joinerConfig.idleTimeoutMs = settings.idleTimeoutMs
+    joinerConfig.negativeRate = settings.emitsNegatives ? Float(settings.negativeRate) : 0
+    joinerConfig.maxWaitingFeatureBytes = settings.stateBytes
+    try joinerConfig.validate()
+    self.joinerConfig = joinerConfig
+
+    let kafka = KafkaStartup.configuration(configuration.kafka, clientID: "freshet-joiner", logger: logger)
+    var options = KafkaConsumer.Options(groupID: settings.group, offsetReset: .earliest, startPaused: true)
+    options.endOfPartitionEvents = true
+    options.fetchWaitMs = 20
+    consumer = try KafkaConsumer(kafka, options: options)
+    var producerOptions = KafkaProducer.Options(
+      transactionalID: "\(settings.group)-\(ProcessInfo.processInfo.hostName)-\(instance)")
+    producerOptions.lingerMs = 2
+    producer = try KafkaProducer(kafka, options: producerOptions)
+    examples = try producer.topic(topics.examples)
+    deadLetterTopic = try producer.topic(topics.deadLetter)
+    items = try ItemTopicReader(kafka, topic: topics.items, groupID: settings.group + "-items")
+    catalog = ItemCatalog(capacity: 10_000_000)
+    itemReader = JSONRecordReader(maxBytes: 1 << 20, maxDepth: 16)
+    itemScratch = extractor.makeScratch()
+  }
+
+  func run(isStopped: () -> Bool) throws {
+    try retrying("start transactions", isStopped) { () throws(KafkaError) in
+      try producer.initTransactions(timeoutMs: Self.transactionTimeoutMs)
+    }
+    try refreshItems(isStopped)
+    logger.info("items read", metadata: ["items": "\(catalog.count)"])
+    try consumer.subscribe([topics.features, topics.actions])
+    while !isStopped() {
+      do {
+        try step(isStopped)
+      } catch let error as KafkaError where error.requiresAbort || error.isRetriable {
+        try abort(because: error)
+      }
+    }
+    if !mustRestart { try? commit(isStopped: { false }) }
+    consumer.close()
+    items.close()
+  }
+
+  private func step(_ isStopped: () -> Bool) throws {
+    if mustRestart { try restart(isStopped) }
+    var assigned: [PartitionID] = []
+    var failure: KafkaError?
+    _ = try consumer.poll(
+      maxRecords: Self.recordsPerPoll, timeoutMs: Self.pollMs,
+      onEvent: { event in
+        switch event {
+        case .assigned(let partitions):
+          assigned += partitions.map(\.partition)
+        case .revoked(let partitions):
+          do {
+            try commit(isStopped: isStopped)
+          } catch let error as KafkaError {
+            failure = error
+          }
+          retire(partitions.map(\.partition))
+        case .lost(let partitions):
+          retire(partitions.map(\.partition))
+        case .endOfPartition(let partition, _):
+          machines[partition.partition]?.reachedEnd(input(partition.topic), now: Instant.now())
+        case .error(let error):
+          logger.warning("\(error)")
+        }
+      },
+      onRecord: { record in
+        machines[record.partition]?.receive(
+          input(record.topic),
+          JoinerRecord(
+            offset: record.offset.value,
+            appendTimeMs: (record.timestamp ?? UnixTime.now()).milliseconds, payload: record.value),
+          now: Instant.now())
+      })
+    if let failure { throw failure }
+    if !assigned.isEmpty { try takeUp(Array(Set(assigned)).sorted(), isStopped) }
+    try items.poll(timeoutMs: 0, onError: { logger.warning("\($0)") }, onRecord: { apply($0) })
+    for partition in machines.keys.sorted() { try join(partition, isStopped) }
+    try commitIfDue(isStopped)
+    producer.poll(timeoutMs: 0)
+  }
+
+  private func input(_ topic: String) -> JoinerTopic { topic == topics.features ? .features : .actions }
+
+  // MARK: - Partitions
+
+  /// Starts the machines of newly assigned partitions where the group has committed.
+  private func takeUp(_ partitions: [PartitionID], _ isStopped: () -> Bool) throws {
+    for partition in partitions where machines[partition] == nil {
+      let features = KafkaTopicPartition(topics.features, partition)
+      let actions = KafkaTopicPartition(topics.actions, partition)
+      var point = JoinerCommitPoint.start
+      for position in try consumer.committed([features, actions], timeoutMs: 30_000)
+      where position.topicPartition == features && !position.metadata.isEmpty {
+        point = try JoinerCommitPoint(text: position.metadata)
+      }
+      machines[partition] = try JoinerPartition(
+        config: joinerConfig, extractor: extractor, from: point, itemsAsOf: itemsAsOf, now: Instant.now())
+      committed[partition] = point
+      try start(features, at: point.featureLow, processed: point.featureNext)
+      try start(actions, at: point.actionLow, processed: point.actionNext)
+      logger.info("assigned", metadata: ["partition": "\(partition)", "from": "\(point.text)"])
+    }
+  }
+
+  private func start(_ partition: KafkaTopicPartition, at low: Int64, processed: Int64) throws {
+    let watermarks = try consumer.queryWatermarks(partition, timeoutMs: 30_000)
+    if processed > 0 && watermarks.low.value > low {
+      logger.error(
+        """
+        \(partition): Kafka has deleted \(watermarks.low.value - low) records that waited for their other half; their \
+        examples are lost. Lengthen the topic's retention beyond joiner.window_ms
+        """)
+    }
+    try consumer.seek(partition, to: max(Offset(low), watermarks.low))
+    try consumer.resume(partition)
+  }
+
+  private func retire(_ partitions: [PartitionID]) {
+    for partition in Set(partitions) {
+      guard let machine = machines.removeValue(forKey: partition) else { continue }
+      committed[partition] = nil
+      status.update { state in
+        state.partitions[partition] = nil
+        state.retired.add(machine.counters)
+      }
+      logger.info("revoked", metadata: ["partition": "\(partition)"])
+    }
+  }
+
+  // MARK: - Joining
+
+  /// Processes what a partition can, and writes what comes of it into the open transaction.
+  private func join(_ partition: PartitionID, _ isStopped: () -> Bool) throws {
+    guard let machine = machines[partition] else { return }
+    while !isStopped() {
+      output.removeAll()
+      let progress = machine.run(catalog: catalog, now: Instant.now(), output: output)
+      try write(partition)
+      switch progress {
+      case .drained: return
+      case .outputFull: continue
+      case .waitingForItems:
+        try refreshItems(isStopped)
+        for machine in machines.values { machine.itemsRefreshed(asOf: itemsAsOf) }
+      }
+    }
+  }
+
+  private func write(_ partition: PartitionID) throws {
+    if !output.examples.isEmpty || !output.deadLetters.isEmpty { try begin() }
+    for example in output.examples {
+      try producer.produce(examples, partition: partition, key: output.key(example), value: output.value(example))
+    }
+    for letter in output.deadLetters {
+      let topic = letter.topic == .features ? topics.features : topics.actions
+      let record = DeadLetterRecord(
+        code: letter.reason.rawValue, reason: letter.message, role: "joiner", topic: topic, partition: partition,
+        offset: Offset(letter.offset), payload: letter.payload)
+      try producer.produce(deadLetterTopic, partition: nil, key: Array(topic.utf8), value: record.json)
+    }
+    for (topic, isPaused) in output.flow {
+      let name = topic == .features ? topics.features : topics.actions
+      if isPaused {
+        try consumer.pause(KafkaTopicPartition(name, partition))
+      } else {
+        try consumer.resume(KafkaTopicPartition(name, partition))
+      }
+    }
+  }
+
+  // MARK: - Items
+
+  private func refreshItems(_ isStopped: () -> Bool) throws {
+    itemsAsOf = try items.readToEnd(
+      isStopped: isStopped, onError: { logger.warning("\($0)") }, onRecord: { apply($0) })
+  }
+
+  private func apply(_ record: borrowing KafkaRecord) {
+    do throws(ItemError) {
+      if let value = record.value {
+        try catalog.upsert(value, extractor, itemReader, itemScratch)
+      } else if let key = record.key {
+        _ = try catalog.remove(recordKey: key, extractor, itemScratch)
+      } else {
+        refuseItem(record, code: "null-payload", reason: "the record has neither key nor value")
+      }
+    } catch {
+      refuseItem(record, code: error.code, reason: error.message)
+    }
+  }
+
+  private func refuseItem(_ record: borrowing KafkaRecord, code: String, reason: String) {
+    badItems.append(
+      DeadLetterRecord(
+        code: code, reason: reason, role: "joiner", topic: record.topic, partition: record.partition,
+        offset: record.offset, payload: record.value.map { Array($0) }))
+  }
+
+  // MARK: - Transactions
+
+  private func begin() throws {
+    guard !isInTransaction else { return }
+    try producer.beginTransaction()
+    isInTransaction = true
+  }
+
+  private func commitIfDue(_ isStopped: () -> Bool) throws {
+    let elapsed = Instant.now().milliseconds(since: lastCommit)
+    let isDue =
+      isInTransaction
+      ? elapsed >= Double(configuration.joiner.commitIntervalMs) : elapsed >= Double(Self.idleCommitMs)
+    guard isDue else { return }
+    updateStatus()
+    try commit(isStopped: isStopped)
+  }
+
+  /// Commits the output written since the last commit together with the positions that belong to it.
+  private func commit(isStopped: () -> Bool) throws {
+    lastCommit = Instant.now()
+    var positions: [KafkaPosition] = []
+    var points: [PartitionID: JoinerCommitPoint] = [:]
+    for (partition, machine) in machines {
+      guard let point = machine.commitPoint, point != committed[partition] else { continue }
+      points[partition] = point
+      positions.append(
+        KafkaPosition(topics.features, partition, offset: Offset(point.featureNext), metadata: point.text))
+      positions.append(
+        KafkaPosition(topics.actions, partition, offset: Offset(point.actionNext), metadata: point.text))
+    }
+    guard isInTransaction || !positions.isEmpty || !badItems.isEmpty else { return }
+    try begin()
+    for record in badItems {
+      try producer.produce(deadLetterTopic, partition: nil, key: Array(record.topic.utf8), value: record.json)
+    }
+    if !positions.isEmpty {
+      try retrying("send offsets", isStopped) { () throws(KafkaError) in
+        try producer.sendOffsets(positions, of: consumer, timeoutMs: Self.transactionTimeoutMs)
+      }
+    }
+    try retrying("commit", isStopped) { () throws(KafkaError) in
+      try producer.commitTransaction(timeoutMs: Self.transactionTimeoutMs)
+    }
+    isInTransaction = false
+    committed.merge(points) { $1 }
+    let bad = badItems.count
+    badItems.removeAll()
+    status.update { state in
+      state.transactions += 1
+      state.badItems += bad
+    }
+  }
+
+  /// Gives up the open transaction; every partition starts again from what is committed.
+  private func abort(because error: KafkaError) throws {
+    logger.warning("transaction aborted: \(error)")
+    status.update { $0.abortedTransactions += 1 }
+    if isInTransaction { try producer.abortTransaction(timeoutMs: Self.transactionTimeoutMs) }
+    isInTransaction = false
+    mustRestart = true
+  }
+
+  private func restart(_ isStopped: () -> Bool) throws {
+    let partitions = machines.keys.sorted()
+    for partition in partitions {
+      for topic in [topics.features, topics.actions] { try consumer.pause(KafkaTopicPartition(topic, partition)) }
+    }
+    retire(partitions)
+    mustRestart = false
+    try takeUp(partitions, isStopped)
+  }
+
+  /// Tries again while the broker says that it may work later.
+  private func retrying(_ what: String, _ isStopped: () -> Bool, _ body: () throws(KafkaError) -> Void) throws {
+    var backoff = Backoff(baseMs: 100, capMs: 2_000, seed: UInt64.random(in: 0 ... .max))
+    while true {
+      do throws(KafkaError) {
+        return try body()
+      } catch {
+        guard error.isRetriable, !error.requiresAbort, !isStopped() else { throw error }
+        let waitMs = backoff.next()
+        logger.warning("\(what): \(error); trying again", metadata: ["wait_ms": "\(waitMs)"])
+        Thread.sleep(forTimeInterval: Double(waitMs) / 1000)
+      }
+    }
+  }
+
+  private func updateStatus() {
+    status.update { state in
+      state.items = catalog.count
+      for (partition, machine) in machines {
+        state.partitions[partition] = JoinerStatus.Partition(
+          counters: machine.counters, waitingFeatures: machine.waitingFeatureCount,
+          waitingActions: machine.waitingActionCount, queued: machine.queuedRecordCount,
+          streamTimeMs: machine.streamTimeMs)
+      }
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import FreshetCluster
+import FreshetCore
+import FreshetModel
+import FreshetNet
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+
+/// `freshet joiner`: one thread that joins the partitions it is assigned.
+public struct JoinerRole: Service {
+  public struct Options: Sendable {
+    /// Of the status port; nil takes `joiner.port`, 0 opens none.
+    public var port: Int?
+    public var failsFast: Bool
+
+    public init(port: Int?, failsFast: Bool) {
+      self.port = port
+      self.failsFast = failsFast
+    }
+  }
+
+  private let configuration: FreshetConfiguration
+  private let options: Options
+  private let extractor: FeatureExtractor
+  private let logger: Logger
+
+  public init(configuration: FreshetConfiguration, options: Options, logger: Logger) throws {
+    self.configuration = configuration
+    self.options = options
+    extractor = try FeatureExtractor(configuration.model)
+    self.logger = logger
+  }
+
+  public func run() async throws {
+    let outcome = RoleOutcome()
+    let status = JoinerStatus()
+    let settings = configuration.joiner
+    let port = options.port ?? settings.port
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    var listener: RESPServer?
+    if port > 0 {
+      listener = try await StatusPort.start(
+        host: settings.host, port: port, password: configuration.cluster.password, name: "freshet-joiner",
+        settings: configuration.effective, on: group
+      ) {
+        status.info
+      }
+    }
+    logger.info("started", metadata: ["group": "\(settings.group)", "port": "\(port)"])
+    async let joining: Void = WorkerThread.run("joiner") { [self] in
+      do {
+        try KafkaStartup.prepare(
+          configuration.kafka, clientID: "freshet-joiner", failsFast: options.failsFast, logger: logger
+        ) {
+          outcome.isEnded
+        }
+        let loop = try JoinerLoop(
+          configuration: configuration, extractor: extractor, instance: "\(port)", status: status, logger: logger)
+        try loop.run { outcome.isEnded }
+        outcome.finish()
+      } catch {
+        outcome.fail(error)
+      }
+    }
+    let result: Result<Void, any Error>
+    do {
+      try await outcome.wait()
+      result = .success(())
+    } catch {
+      result = .failure(error)
+    }
+    await joining
+    await listener?.shutdown(graceMs: 500)
+    try await group.shutdownGracefully()
+    try result.get()
+  }
+}

@@ -1,0 +1,53 @@
+import FreshetCore
+import FreshetKafka
+import Logging
+
+/// What every role that uses Kafka does before it starts.
+public enum KafkaStartup {
+  /// The adapter's configuration for a role; librdkafka's own warnings go to the role's log.
+  public static func configuration(_ settings: KafkaSettings, clientID: String, logger: Logger) -> KafkaConfiguration {
+    KafkaConfiguration(
+      bootstrapServers: settings.bootstrapServers, properties: settings.properties, clientID: clientID
+    ) { line in
+      // Lost connections come as events as well; their lines would say everything twice.
+      guard line.level <= 4, line.facility != "FAIL" else { return }
+      logger.log(level: line.level <= 3 ? .error : .warning, "kafka: \(line.message)")
+    }
+  }
+
+  /// Waits for a broker, and creates the topics that are missing.
+  /// - Parameter failsFast: Whether to throw at the first failure instead of trying again.
+  /// - Throws: `KafkaError`, also when a topic exists with another number of partitions than configured.
+  public static func prepare(
+    _ settings: KafkaSettings, clientID: String, failsFast: Bool, logger: Logger, isStopped: () -> Bool
+  ) throws {
+    let admin = try KafkaAdmin(configuration(settings, clientID: clientID, logger: logger))
+    try admin.waitUntilReachable(
+      attemptMs: 5_000, backoff: Backoff(baseMs: 250, capMs: 5_000, seed: UInt64.random(in: 0 ... .max))
+    ) { failure in
+      guard !failsFast, !isStopped() else { return false }
+      logger.warning("\(failure.error.message); trying again", metadata: ["retry_in_ms": "\(failure.retryInMs)"])
+      return true
+    }
+    let created = try createTopics(settings, admin: admin)
+    if !created.isEmpty { logger.info("created topics", metadata: ["topics": "\(created.joined(separator: ","))"]) }
+  }
+
+  /// Creates the cluster's topics that do not exist.
+  /// - Returns: The names of those that were created.
+  static func createTopics(_ settings: KafkaSettings, admin: KafkaAdmin) throws -> [String] {
+    let topics = settings.topics
+    func topic(_ name: String, partitions: Int, _ properties: [String: String]) -> KafkaTopicSpecification {
+      KafkaTopicSpecification(
+        name, partitions: partitions, replicationFactor: settings.replicationFactor, properties: properties)
+    }
+    return try admin.createTopics(
+      [
+        topic(topics.features, partitions: settings.partitions, [:]),
+        topic(topics.actions, partitions: settings.partitions, [:]),
+        topic(topics.examples, partitions: settings.partitions, [:]),
+        topic(topics.items, partitions: 1, ["cleanup.policy": "compact"]),
+        topic(topics.deadLetter, partitions: 1, [:]),
+      ], timeoutMs: 30_000)
+  }
+}

@@ -1,0 +1,223 @@
+import Foundation
+import FreshetCluster
+import FreshetCore
+import FreshetKafka
+import FreshetModel
+import Logging
+import NIOConcurrencyHelpers
+
+/// The thread that reads `examples`: decodes records where librdkafka holds them and hands batches to the trainer's loop.
+///
+/// Partitions begin paused and are read from where the trainer asks. While examples pile up nothing is polled: pausing a
+/// partition would throw away what has been fetched ahead.
+final class ExampleFeed: Sendable {
+  /// What the trainer's loop asks of the thread.
+  enum Command: Sendable {
+    case locate(PartitionID, attempt: UInt64)
+    case fetch(PartitionID, attempt: UInt64, from: Offset)
+    case stop(PartitionID)
+    case consumed(PartitionID, attempt: UInt64, count: Int)
+    case commit(PartitionID, Offset)
+  }
+
+  /// What the thread tells the trainer's loop.
+  enum Event: Sendable {
+    case assigned(PartitionID)
+    case revoked(PartitionID)
+    case located(PartitionID, attempt: UInt64, start: Offset, end: Offset)
+    case examples(PartitionID, attempt: UInt64, ExampleBatch)
+
+    var trainerEvent: TrainerEvent {
+      switch self {
+      case .assigned(let partition): .assigned(partition)
+      case .revoked(let partition): .revoked(partition)
+      case .located(let partition, let attempt, let start, let end):
+        .located(partition, attempt: attempt, start: start, end: end)
+      case .examples(let partition, let attempt, let batch): .examples(partition, attempt: attempt, batch)
+      }
+    }
+  }
+
+  private struct Partition {
+    var attempt: UInt64
+    /// Examples that the trainer has not taken up yet.
+    var outstanding = 0
+  }
+
+  /// Counters that the loop shows.
+  struct Statistics: Sendable {
+    var examplesRead = 0
+    var deadLetters = 0
+    /// How often polling waited for the trainer.
+    var waits = 0
+  }
+
+  private static let recordsPerPoll = 1024
+  private static let pollMs = 5
+
+  private let configuration: FreshetConfiguration
+  private let logger: Logger
+  private let commands = NIOLockedValueBox<[Command]>([])
+  private let shared = NIOLockedValueBox(Statistics())
+
+  init(configuration: FreshetConfiguration, logger: Logger) {
+    self.configuration = configuration
+    self.logger = logger
+  }
+
+  func send(_ command: Command) { commands.withLockedValue { $0.append(command) } }
+
+  var statistics: Statistics { shared.withLockedValue { $0 } }
+
+  /// Reads until the role ends; what goes wrong for good ends the role.
+  func run(failsFast: Bool, outcome: RoleOutcome, deliver: (Event) -> Void) {
+    do {
+      try KafkaStartup.prepare(
+        configuration.kafka, clientID: "freshet-trainer", failsFast: failsFast, logger: logger
+      ) {
+        outcome.isEnded
+      }
+      try read(outcome: outcome, deliver: deliver)
+      outcome.finish()
+    } catch {
+      outcome.fail(error)
+    }
+  }
+
+  private func read(outcome: RoleOutcome, deliver: (Event) -> Void) throws {
+    let kafka = KafkaStartup.configuration(configuration.kafka, clientID: "freshet-trainer", logger: logger)
+    var options = KafkaConsumer.Options(
+      groupID: configuration.trainer.group, offsetReset: .earliest, startPaused: true)
+    options.fetchWaitMs = 20
+    let consumer = try KafkaConsumer(kafka, options: options)
+    let deadLetters = try DeadLetterWriter(kafka, topic: configuration.kafka.topics.deadLetter)
+    let topic = configuration.kafka.topics.examples
+    let layout = ExampleLayout(configuration.model)
+    try consumer.subscribe([topic])
+    var partitions: [PartitionID: Partition] = [:]
+    var batches: [PartitionID: ExampleBatch] = [:]
+    while !outcome.isEnded {
+      for command in commands.withLockedValue({ commands in
+        defer { commands.removeAll() }
+        return commands
+      }) {
+        try perform(command, consumer, topic, &partitions, deliver)
+      }
+      guard partitions.values.allSatisfy({ $0.outstanding < configuration.trainer.queuedExamples }) else {
+        shared.withLockedValue { $0.waits += 1 }
+        Thread.sleep(forTimeInterval: 0.001)
+        continue
+      }
+      _ = try consumer.poll(
+        maxRecords: Self.recordsPerPoll, timeoutMs: Self.pollMs,
+        onEvent: { event in handle(event, &partitions, &batches, deliver) },
+        onRecord: { record in
+          try append(record, layout, &batches, deadLetters)
+        })
+      for (partition, batch) in batches where !batch.isEmpty {
+        hand(batch, of: partition, &partitions, deliver)
+      }
+      batches.removeAll(keepingCapacity: true)
+      deadLetters.poll()
+    }
+    consumer.close()
+    try deadLetters.flush(timeoutMs: 5_000)
+  }
+
+  private func perform(
+    _ command: Command, _ consumer: KafkaConsumer, _ topic: String, _ partitions: inout [PartitionID: Partition],
+    _ deliver: (Event) -> Void
+  ) throws {
+    switch command {
+    case .locate(let partition, let attempt):
+      do {
+        let watermarks = try consumer.queryWatermarks(KafkaTopicPartition(topic, partition), timeoutMs: 5_000)
+        deliver(.located(partition, attempt: attempt, start: watermarks.low, end: watermarks.high))
+      } catch {
+        logger.warning("\(error)", metadata: ["partition": "\(partition)"])
+        send(command)
+      }
+    case .fetch(let partition, let attempt, let from):
+      guard partitions[partition] != nil else { return }
+      guard try begin(KafkaTopicPartition(topic, partition), from, consumer) else { return send(command) }
+      partitions[partition] = Partition(attempt: attempt)
+    case .stop(let partition):
+      guard partitions[partition] != nil else { return }
+      partitions[partition]!.attempt = 0
+      try consumer.pause(KafkaTopicPartition(topic, partition))
+    case .consumed(let partition, let attempt, let count):
+      guard var state = partitions[partition], state.attempt == attempt else { return }
+      state.outstanding -= count
+      partitions[partition] = state
+    case .commit(let partition, let offset):
+      guard partitions[partition] != nil else { return }
+      try consumer.commitLater([KafkaPosition(topic, partition, offset: offset)])
+    }
+  }
+
+  /// - Returns: False if the broker may allow it later.
+  private func begin(_ partition: KafkaTopicPartition, _ from: Offset, _ consumer: KafkaConsumer) throws -> Bool {
+    do {
+      try consumer.seek(partition, to: from)
+      try consumer.resume(partition)
+      return true
+    } catch {
+      guard error.isRetriable || error.reason == .timedOut else { throw error }
+      logger.warning("\(error); trying again", metadata: ["partition": "\(partition)"])
+      return false
+    }
+  }
+
+  private func handle(
+    _ event: KafkaEvent, _ partitions: inout [PartitionID: Partition], _ batches: inout [PartitionID: ExampleBatch],
+    _ deliver: (Event) -> Void
+  ) {
+    switch event {
+    case .assigned(let assigned):
+      logger.info("assigned", metadata: ["partitions": "\(assigned.map { "\($0.partition)" }.joined(separator: ","))"])
+      for entry in assigned {
+        partitions[entry.partition] = Partition(attempt: 0)
+        deliver(.assigned(entry.partition))
+      }
+    case .revoked(let revoked), .lost(let revoked):
+      logger.info("revoked", metadata: ["partitions": "\(revoked.map { "\($0.partition)" }.joined(separator: ","))"])
+      for entry in revoked {
+        partitions[entry.partition] = nil
+        batches[entry.partition] = nil
+        deliver(.revoked(entry.partition))
+      }
+    case .endOfPartition: break
+    case .error(let error): logger.warning("\(error)")
+    }
+  }
+
+  private func append(
+    _ record: borrowing KafkaRecord, _ layout: ExampleLayout, _ batches: inout [PartitionID: ExampleBatch],
+    _ deadLetters: DeadLetterWriter
+  ) throws {
+    if batches[record.partition] == nil {
+      batches[record.partition] = ExampleBatch(layout: layout, capacity: Self.recordsPerPoll)
+    }
+    do {
+      guard let value = record.value else { throw ExampleError(kind: .malformed, message: "the record has no value") }
+      try batches[record.partition]!.append(value, offset: record.offset.value)
+      shared.withLockedValue { $0.examplesRead += 1 }
+    } catch let error as ExampleError where error.kind != .schemaMismatch {
+      shared.withLockedValue { $0.deadLetters += 1 }
+      try deadLetters.write(
+        DeadLetterRecord(
+          code: error.code, reason: error.message, role: "trainer", topic: record.topic, partition: record.partition,
+          offset: record.offset, payload: record.value.map { Array($0) }))
+    }
+  }
+
+  private func hand(
+    _ batch: ExampleBatch, of partition: PartitionID, _ partitions: inout [PartitionID: Partition],
+    _ deliver: (Event) -> Void
+  ) {
+    guard var state = partitions[partition], state.attempt != 0 else { return }
+    state.outstanding += batch.count
+    deliver(.examples(partition, attempt: state.attempt, batch))
+    partitions[partition] = state
+  }
+}

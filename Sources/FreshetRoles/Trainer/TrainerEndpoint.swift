@@ -1,0 +1,140 @@
+import FreshetCluster
+import FreshetCore
+import FreshetNet
+import FreshetWire
+import Logging
+import NIOCore
+
+/// Carries out what the `Trainer` wants: requests to servers, commands to the feed. Lives on one event loop.
+final class TrainerEndpoint {
+  private let trainer: Trainer
+  private let feed: ExampleFeed
+  private let outcome: RoleOutcome
+  private let logger: Logger
+  private var links: [ServerLink] = []
+  private let startedAt = Instant.now()
+  /// Which servers' loss has been logged; a server that stays away is not worth a line for every attempt.
+  private var reportedLost: Set<ServerID> = []
+
+  init(
+    machine: Trainer.Configuration, cluster: ClusterSettings, loop: any EventLoop, feed: ExampleFeed,
+    outcome: RoleOutcome, logger: Logger
+  ) {
+    trainer = Trainer(configuration: machine)
+    self.feed = feed
+    self.outcome = outcome
+    self.logger = logger
+    links = cluster.servers.enumerated().map { index, address in
+      let server = ServerID(index)
+      return ServerLink(
+        server: server, address: address, password: cluster.password, loop: loop,
+        onConnect: { [weak self] in self?.connected(server, address) },
+        onDisconnect: { [weak self] in self?.disconnected(server, address, $0) })
+    }
+  }
+
+  func start() { for link in links { link.start() } }
+
+  func stop() { for link in links { link.stop() } }
+
+  func handle(_ event: TrainerEvent) {
+    for action in trainer.handle(event, now: Instant.now()) { perform(action) }
+  }
+
+  private func connected(_ server: ServerID, _ address: ServerAddress) {
+    reportedLost.remove(server)
+    logger.info("connected", metadata: ["server": "\(server)", "address": "\(address)"])
+    handle(.connected(server))
+  }
+
+  private func disconnected(_ server: ServerID, _ address: ServerAddress, _ reason: String) {
+    if reportedLost.insert(server).inserted {
+      logger.warning("no connection: \(reason)", metadata: ["server": "\(server)", "address": "\(address)"])
+    }
+    handle(.disconnected(server, reason: reason))
+  }
+
+  private func perform(_ action: TrainerAction) {
+    switch action {
+    case .claim(let server, let partition, let attempt):
+      links[server.value].send({ ParameterServerCommand.claim(partition).encode(into: &$0) }) { [weak self] result in
+        self?.handle(.claimed(server, partition, attempt: attempt, Self.claimReply(result)))
+      }
+    case .pull(let server, let partition, let attempt, let batch, let body):
+      links[server.value].send({ encoder in
+        encoder.writeCommand("PULL", argumentCount: 1)
+        body.withUnsafeBytes { encoder.writeBulk($0) }
+      }) { [weak self] result in
+        self?.pulled(server, partition, attempt, batch, result)
+      }
+    case .push(let server, let partition, let attempt, let batch, let epoch, let from, let to, let body):
+      links[server.value].send({ encoder in
+        ParameterServerCommand.encodePushHeader(partition, epoch, from: from, to: to, into: &encoder)
+        body.withUnsafeBytes { encoder.writeBulk($0) }
+      }) { [weak self] result in
+        self?.handle(
+          .pushed(server, partition, attempt: attempt, batch: batch, result.map { _ in }.mapError { ClusterError($0) }))
+      }
+    case .locate(let partition, let attempt): feed.send(.locate(partition, attempt: attempt))
+    case .fetch(let partition, let attempt, let from): feed.send(.fetch(partition, attempt: attempt, from: from))
+    case .stopFetching(let partition): feed.send(.stop(partition))
+    case .consumed(let partition, let attempt, let count):
+      feed.send(.consumed(partition, attempt: attempt, count: count))
+    case .commit(let partition, let offset): feed.send(.commit(partition, offset))
+    case .notice(let text): logger.info("\(text)")
+    case .fail(let error): outcome.fail(error)
+    }
+  }
+
+  private func pulled(
+    _ server: ServerID, _ partition: PartitionID, _ attempt: UInt64, _ batch: UInt64,
+    _ result: Result<RESPValue, WireError>
+  ) {
+    switch result {
+    case .failure(let error):
+      handle(.pulled(server, partition, attempt: attempt, batch: batch, .failure(ClusterError(error))))
+    case .success(let value):
+      guard let rows = value.buffer else {
+        let error = ClusterError(.refused, "server \(server) answered a pull with something else than a bulk string")
+        handle(.pulled(server, partition, attempt: attempt, batch: batch, .failure(error)))
+        return
+      }
+      rows.withUnsafeReadableBytes {
+        handle(.pulled(server, partition, attempt: attempt, batch: batch, .success($0)))
+      }
+    }
+  }
+
+  private static func claimReply(_ result: Result<RESPValue, WireError>) -> Result<ClaimReply, ClusterError> {
+    switch result {
+    case .failure(let error): return .failure(ClusterError(error))
+    case .success(let value):
+      let integers = value.elements?.compactMap(\.integer)
+      guard let integers, integers.count == value.elements?.count, let reply = ClaimReply(integers: integers) else {
+        return .failure(ClusterError(.refused, "the answer to a claim is not a list of integers"))
+      }
+      return .success(reply)
+    }
+  }
+
+  var info: InfoText {
+    var info = InfoText()
+    info.addProcess(role: "trainer", startedAt: startedAt, now: Instant.now())
+    let statistics = trainer.statistics
+    let read = feed.statistics
+    info.section("training")
+    info.add("examples", statistics.examples)
+    info.add("batches", statistics.batches)
+    info.add("claims", statistics.claims)
+    info.add("restarts", statistics.restarts)
+    info.add("lost_offsets", statistics.lostOffsets)
+    info.add("examples_read", read.examplesRead)
+    info.add("dead_letters", read.deadLetters)
+    info.add("waits_for_training", read.waits)
+    info.section("partitions")
+    for (partition, phase, applied, queued) in trainer.progress {
+      info.add("partition_\(partition)", "phase=\(phase),applied=\(applied),queued=\(queued)")
+    }
+    return info
+  }
+}

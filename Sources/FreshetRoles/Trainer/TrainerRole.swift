@@ -1,0 +1,90 @@
+import FreshetCluster
+import FreshetCore
+import FreshetModel
+import FreshetNet
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+
+/// `freshet trainer`: one thread that reads examples, one event loop that trains on them.
+public struct TrainerRole: Service {
+  public struct Options: Sendable {
+    /// Of the status port; nil takes `trainer.port`, 0 opens none.
+    public var port: Int?
+    public var failsFast: Bool
+    public var allowsGap: Bool
+
+    public init(port: Int?, failsFast: Bool, allowsGap: Bool) {
+      self.port = port
+      self.failsFast = failsFast
+      self.allowsGap = allowsGap
+    }
+  }
+
+  private let configuration: FreshetConfiguration
+  private let options: Options
+  private let tables: ModelTables
+  private let logger: Logger
+
+  public init(configuration: FreshetConfiguration, options: Options, logger: Logger) throws {
+    self.configuration = configuration
+    self.options = options
+    tables = try ModelTables(configuration.model)
+    self.logger = logger
+  }
+
+  public func run() async throws {
+    Network.useOneThread()
+    let outcome = RoleOutcome()
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let loop = group.next()
+    let settings = configuration.trainer
+    let feed = ExampleFeed(configuration: configuration, logger: logger)
+    let machine = Trainer.Configuration(
+      tables: tables, map: configuration.cluster.map, batchSize: settings.batchSize,
+      pipelineDepth: settings.pipelineDepth, maximumUnacknowledged: settings.maximumUnacknowledged,
+      allowsGap: options.allowsGap, seed: UInt64.random(in: 0 ... .max))
+    let cluster = configuration.cluster
+    let endpoint = try await loop.submit { [logger] in
+      NIOLoopBound(
+        TrainerEndpoint(
+          machine: machine, cluster: cluster, loop: loop, feed: feed, outcome: outcome, logger: logger),
+        eventLoop: loop)
+    }.get()
+    let port = options.port ?? settings.port
+    var listener: RESPServer?
+    if port > 0 {
+      listener = try await StatusPort.start(
+        host: settings.host, port: port, password: cluster.password, name: "freshet-trainer",
+        settings: configuration.effective, on: group
+      ) {
+        endpoint.value.info
+      }
+    }
+    loop.execute { endpoint.value.start() }
+    let ticks = loop.scheduleRepeatedTask(initialDelay: .milliseconds(100), delay: .milliseconds(100)) { _ in
+      endpoint.value.handle(.tick)
+    }
+    logger.info("started", metadata: ["group": "\(settings.group)", "port": "\(port)"])
+    async let polling: Void = WorkerThread.run("trainer-feed") { [options] in
+      feed.run(failsFast: options.failsFast, outcome: outcome) { event in
+        loop.execute { endpoint.value.handle(event.trainerEvent) }
+      }
+    }
+    let result: Result<Void, any Error>
+    do {
+      try await outcome.wait()
+      result = .success(())
+    } catch {
+      result = .failure(error)
+    }
+    outcome.finish()
+    await polling
+    ticks.cancel()
+    try await loop.submit { endpoint.value.stop() }.get()
+    await listener?.shutdown(graceMs: 500)
+    try await group.shutdownGracefully()
+    try result.get()
+  }
+}

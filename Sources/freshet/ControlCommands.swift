@@ -1,0 +1,62 @@
+import ArgumentParser
+import FreshetRoles
+import NIOPosix
+
+struct ControlCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ctl", abstract: "Look at a running cluster and prepare its topics.",
+    subcommands: [StatusCommand.self, TopicsCommand.self])
+}
+
+struct StatusCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "status", abstract: "Show every process and the progressive validation of the whole cluster.")
+
+  @OptionGroup var configuration: ConfigurationOptions
+  @Option(help: "A replica to ask, as host:port; default: serve.host:serve.port. Repeatable.")
+  var replica: [String] = []
+  @Option(help: "A trainer's status port to ask, as host:port. Repeatable.")
+  var trainer: [String] = []
+  @Option(help: "A joiner's status port to ask, as host:port. Repeatable.")
+  var joiner: [String] = []
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  func run() async throws {
+    let settings = try configuration.load()
+    func addresses(_ texts: [String]) throws -> [ServerAddress] {
+      try texts.map { text in
+        guard let address = ServerAddress(text) else { throw UsageError("`\(text)` is not host:port") }
+        return address
+      }
+    }
+    let replicas = try addresses(replica.isEmpty ? ["\(settings.serving.host):\(settings.serving.port)"] : replica)
+    let others =
+      try addresses(trainer).map { (role: "trainer", address: $0) }
+      + addresses(joiner).map { (role: "joiner", address: $0) }
+    let status = await ClusterStatus.collect(
+      settings, replicas: replicas, others: others, on: MultiThreadedEventLoopGroup.singleton)
+    print(json ? try status.json : status.text)
+    if !status.processes.allSatisfy(\.isUp) { throw ExitCode(1) }
+  }
+}
+
+struct TopicsCommand: ParsableCommand {
+  enum Action: String, ExpressibleByArgument, CaseIterable { case create }
+
+  static let configuration = CommandConfiguration(
+    commandName: "topics", abstract: "Create the topics of the configuration that do not exist.")
+
+  @OptionGroup var configuration: ConfigurationOptions
+  @OptionGroup var log: LogOptions
+  @Argument(help: "create")
+  var action: Action
+  @Flag(help: "Exit with 1 if no broker answers, instead of trying again.")
+  var failFast = false
+
+  func run() throws {
+    try KafkaStartup.prepare(
+      configuration.load().kafka, clientID: "freshet-ctl", failsFast: failFast, logger: log.logger(role: "ctl")
+    ) { false }
+  }
+}

@@ -1,0 +1,82 @@
+import ArgumentParser
+import FreshetRoles
+
+struct ParameterServerCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ps", abstract: "Run a parameter server: holds rows and watermarks of its shards.")
+
+  @OptionGroup var configuration: ConfigurationOptions
+  @OptionGroup var log: LogOptions
+  @Option(help: "This server's position in cluster.servers, from 0.")
+  var index: Int
+
+  func run() async throws {
+    let logger = log.logger(role: "ps", ["server": "\(index)"])
+    try await runService(
+      ParameterServerRole(configuration: configuration.load(), index: index, logger: logger), logger: logger)
+  }
+}
+
+struct TrainerCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "trainer", abstract: "Run a trainer: learns from the examples of the partitions it is assigned.")
+
+  @OptionGroup var configuration: ConfigurationOptions
+  @OptionGroup var log: LogOptions
+  @Option(help: "Status port, instead of trainer.port; 0 opens none.")
+  var port: Int?
+  @Flag(help: "Exit with 1 if no broker answers at the start, instead of trying again.")
+  var failFast = false
+  @Flag(help: "Go on, and count, when Kafka has deleted examples that were not trained on.")
+  var allowGap = false
+
+  func run() async throws {
+    let logger = log.logger(role: "trainer")
+    try await runService(
+      TrainerRole(
+        configuration: configuration.load(),
+        options: TrainerRole.Options(port: port, failsFast: failFast, allowsGap: allowGap), logger: logger),
+      logger: logger)
+  }
+}
+
+struct JoinerCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "joiner", abstract: "Run a joiner: pairs features with actions and writes examples.")
+
+  @OptionGroup var configuration: ConfigurationOptions
+  @OptionGroup var log: LogOptions
+  @Option(help: "Status port, instead of joiner.port; 0 opens none.")
+  var port: Int?
+  @Flag(help: "Exit with 1 if no broker answers at the start, instead of trying again.")
+  var failFast = false
+
+  func run() async throws {
+    let logger = log.logger(role: "joiner")
+    try await runService(
+      JoinerRole(
+        configuration: configuration.load(), options: JoinerRole.Options(port: port, failsFast: failFast),
+        logger: logger),
+      logger: logger)
+  }
+}
+
+struct ServeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "serve", abstract: "Run a serving replica: answers SCORE and RECOMMEND from its own copy.")
+
+  @OptionGroup var configuration: ConfigurationOptions
+  @OptionGroup var log: LogOptions
+  @Option(help: "The port, instead of serve.port.")
+  var port: Int?
+  @Flag(help: "Exit with 1 if no broker answers at the start, instead of trying again.")
+  var failFast = false
+
+  func run() async throws {
+    let logger = log.logger(role: "serve")
+    try await runService(
+      ServeRole(
+        configuration: configuration.load(), options: ServeOptions(port: port, failFast: failFast), logger: logger),
+      logger: logger)
+  }
+}

@@ -1,0 +1,41 @@
+import ArgumentParser
+import Foundation
+import FreshetRoles
+
+struct UpCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "up",
+    abstract: "Run a whole cluster on this machine: one process for each role, started again when it ends.")
+
+  @OptionGroup var configuration: ConfigurationOptions
+  @OptionGroup var log: LogOptions
+  @Option(help: "Trainers to run; more than kafka.partitions have nothing to do.")
+  var trainers = 2
+  @Option(help: "Serving replicas to run, on serve.port and the ports after it.")
+  var replicas = 1
+
+  func validate() throws {
+    guard trainers >= 0, replicas >= 0 else { throw ValidationError("Counts must be 0 or more.") }
+  }
+
+  func run() async throws {
+    let settings = try configuration.load()
+    guard let executable = Bundle.main.executablePath else { throw UsageError("the path of the program is not known") }
+    let common = configuration.arguments + ["--log-level", log.logLevel.rawValue]
+    var children: [Supervisor.Child] = []
+    for index in settings.cluster.servers.indices {
+      children.append(Supervisor.Child(name: "ps-\(index)", arguments: ["ps", "--index", "\(index)"] + common))
+    }
+    children.append(Supervisor.Child(name: "joiner", arguments: ["joiner"] + common))
+    for index in 0..<trainers {
+      let port = settings.trainer.port == 0 ? 0 : settings.trainer.port + index
+      children.append(Supervisor.Child(name: "trainer-\(index)", arguments: ["trainer", "--port", "\(port)"] + common))
+    }
+    for index in 0..<replicas {
+      let port = settings.serving.port + index
+      children.append(Supervisor.Child(name: "serve-\(index)", arguments: ["serve", "--port", "\(port)"] + common))
+    }
+    let logger = log.logger(role: "up")
+    try await runService(Supervisor(executable: executable, children: children, logger: logger), logger: logger)
+  }
+}
