@@ -47,6 +47,12 @@ extension FreshetConfiguration {
     } catch {
       throw ConfigurationError(file: file, line: nil, key: "model." + error.path, reason: error.message)
     }
+    do {
+      try configuration.checkDerived()
+    } catch {
+      let reason = (error as? any DescribedError)?.message ?? "\(error)"
+      throw ConfigurationError(file: file, line: nil, key: "", reason: reason)
+    }
     configuration.effective = source.effective
     return configuration
   }
@@ -54,16 +60,15 @@ extension FreshetConfiguration {
   /// The configuration in effect as YAML, defaults included.
   public var effectiveYAML: String {
     var lines: [String] = []
-    var open: [Substring] = []
-    for (path, value) in effective {
-      let parts = path.split(separator: ".")
-      let sections = parts.dropLast()
+    var open: [String] = []
+    for value in effective {
+      let sections = value.path.dropLast()
       let common = zip(open, sections).prefix { $0 == $1 }.count
       for depth in common..<max(common, sections.count) {
         lines.append(String(repeating: "  ", count: depth) + sections[depth] + ":")
       }
       open = Array(sections)
-      lines.append(String(repeating: "  ", count: sections.count) + parts.last! + ": " + value)
+      lines.append(String(repeating: "  ", count: sections.count) + value.path[sections.count] + ": " + value.value)
     }
     return lines.joined(separator: "\n") + "\n"
   }

@@ -13,8 +13,8 @@ public struct FreshetConfiguration: Sendable {
   public var joiner: JoinerSettings
   public var serving: ServingSettings
   public var model: ModelSpec
-  /// Dotted path → value in effect, in the order of reading.
-  public var effective: [(path: String, value: String)]
+  /// In the order of reading.
+  public var effective: [EffectiveValue]
 }
 
 public struct KafkaSettings: Sendable {
@@ -123,8 +123,13 @@ public struct ServingSettings: Sendable {
 
 extension FreshetConfiguration {
   /// Throws if parts that are right by themselves do not fit together: tables and slots, Kafka properties.
-  public func checkDerived() throws {
+  func checkDerived() throws {
     _ = try ModelTables(model)
     try KafkaConfiguration(bootstrapServers: kafka.bootstrapServers, properties: kafka.properties).validate()
+  }
+
+  /// What `CONFIG GET` shows.
+  var settings: [String: String] {
+    Dictionary(effective.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 })
   }
 }
