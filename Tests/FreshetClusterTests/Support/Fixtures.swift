@@ -83,7 +83,7 @@ struct TestModel {
   }
 
   func batch(_ examples: [TestExample]) -> ExampleBatch {
-    var batch = ExampleBatch(layout: layout, capacity: max(1, examples.count))
+    var batch = ExampleBatch(layout: layout, capacity: max(1, examples.count), fidCapacity: 1 << 16)
     for example in examples {
       let header = ExampleHeader(
         requestHash: UInt64(example.offset), eventTimeMs: example.actionTimeMs, actionTimeMs: example.actionTimeMs,
