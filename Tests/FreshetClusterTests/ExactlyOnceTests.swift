@@ -95,7 +95,7 @@ import Testing
     for seed in UInt64(1_000)..<1_080 {
       var options = Self.options(seed)
       options.batchSize = 1...8
-      options.examples = 40
+      options.examples = 30
       let harness = ClusterHarness(options, seed: seed)
       let drained = harness.run(limit: Self.stepLimit)
       #expect(harness.failures.isEmpty, "seed \(seed)")

@@ -12,7 +12,7 @@ final class ClusterHarness {
     var shards = 4
     var partitions = 2
     var trainers = 2
-    var examples = 30
+    var examples = 20
     var fids = 12
     /// Drawn anew for each life of a trainer.
     var batchSize = 1...1

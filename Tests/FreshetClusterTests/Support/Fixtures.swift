@@ -24,6 +24,7 @@ struct TestModel {
   let layout: ExampleLayout
 
   init(_ spec: ModelSpec) {
+    Network.useOneThread()
     self.spec = spec
     do {
       tables = try ModelTables(spec)
