@@ -26,6 +26,7 @@ import Testing
   }
 
   static func expectAllTrained(_ harness: ClusterHarness, _ label: String) {
+    #expect(harness.earlyCommits == 0, "\(label): commits")
     for (number, log) in harness.logs.enumerated() {
       let partition = PartitionID(Int32(number))
       for shard in harness.servers.flatMap(\.hostedShards) {

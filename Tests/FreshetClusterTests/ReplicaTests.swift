@@ -59,13 +59,13 @@ import Testing
       options.corruptions = 5
       options.swaps = 5
       // A few deltas: whoever misses one answer is likely to need a base.
-      options.deltaLogBytes = 6_000
+      options.deltaLogBytes = 1_500
       options.chunkBytes = 64
       let harness = run(options, seed: seed)
       restarts += harness.restarted
       bases += harness.replica.statistics.basesCompleted
     }
-    #expect(restarts > 60 && bases > 400, "\(restarts) restarts, \(bases) bases")
+    #expect(restarts > 60 && bases > 240, "\(restarts) restarts, \(bases) bases")
   }
 
   @Test func everyReceiptIsReleasedOnceAndOnlyWhenAllShardsHaveItsExamples() {
@@ -76,7 +76,7 @@ import Testing
       options.swaps = 10
       // The first base has been sent before the first receipt, and the log forgets nothing: none can be lost.
       let harness = SyncHarness(options, seed: seed)
-      for _ in 0..<400 { harness.answer(faulty: false) }
+      for _ in 0..<80 { harness.answer(faulty: false) }
       #expect(harness.replica.isReady)
       harness.run(rounds: 25)
       #expect(harness.problems.isEmpty, "seed \(seed): \(harness.problems.prefix(3))")
@@ -88,17 +88,20 @@ import Testing
   /// A base carries no receipts: those of the deltas that it replaces are lost, never released twice.
   @Test func aNewBaseMayLoseReceiptsAndRepeatsNone() {
     var lost = 0
+    var bases: UInt64 = 0
     for seed in UInt64(400)..<430 {
       var options = SyncHarness.Options()
       options.drops = 20
-      options.deltaLogBytes = 3_000
+      options.deltaLogBytes = 800
       options.chunkBytes = 64
       let harness = run(options, seed: seed)
       for receipt in harness.released { #expect(harness.sent.contains(receipt), "seed \(seed)") }
       #expect(Set(harness.released.map { "\($0)" }).count == harness.released.count, "seed \(seed): released twice")
       lost += harness.sent.count - harness.released.count
+      bases += harness.replica.statistics.basesCompleted
     }
-    #expect(lost > 0)
+    // Receipts are lost only where a base took the place of deltas.
+    #expect(lost > 20 && bases > 120, "\(lost) lost, \(bases) bases")
   }
 
   @Test func whatAServerRefusesLeavesTheCopyAndIsAskedForAgainLater() {
@@ -167,10 +170,10 @@ import Testing
     let replica = Replica(tables: model.tables, map: map, compressor: NoCompressor(), seed: 1)
     var requests = replica.handle(.connected(ServerID(0)), now: Instant(nanoseconds: 1))
     let epoch = server.claim(PartitionID(0)).epoch
-    let fids = (0..<8_000).map { Fid($0) }
-    for number in 0..<80 {
+    let fids = (0..<600).map { Fid($0) }
+    for number in 0..<20 {
       let section = TestSection(
-        shard: ShardID(0), table: 0, fids: fids, gradients: [Float](repeating: 1, count: fids.count * 2))
+        shard: ShardID(0), table: 2, fids: fids, gradients: [Float](repeating: 1, count: fids.count * 256))
       _ = try server.push(
         TestSection.push([section]), PartitionID(0), epoch, number == 0 ? -1 : Int64(number), Int64(number + 1))
       _ = server.sealDeltas(compressor: NoCompressor())
@@ -183,13 +186,13 @@ import Testing
     var answers = 0
     while case .sync(_, let body)? = requests.first {
       let (actions, bytes) = try answer(replica, server, body)
-      #expect(bytes <= ShardServer.syncReplyBytes + 200_000)
+      #expect(bytes <= ShardServer.syncReplyBytes + 700_000)
       requests = bytes == 0 ? [] : actions
       answers += 1
     }
     #expect(answers >= 2)
-    #expect(replica.positions[0].sequence == 80)
-    #expect(try replica.row(table: "table0", fid: 7) == ([-80, -80], true))
+    #expect(replica.positions[0].sequence == 20)
+    #expect(try replica.row(table: "dense", fid: 7).weights.allSatisfy { $0 == -20 })
   }
 
   func answer(_ replica: Replica, _ server: ShardServer, _ body: [UInt8]) throws -> (

@@ -65,6 +65,8 @@ final class ClusterHarness {
   private(set) var batches: [(partition: PartitionID, from: Offset, to: Offset)] = []
   private(set) var commits: [PartitionID: Offset] = [:]
   private(set) var restartedServers = 0
+  /// Offsets committed that some shard had not had.
+  private(set) var earlyCommits = 0
 
   init(_ options: Options, seed: UInt64) {
     self.options = options
@@ -204,7 +206,11 @@ final class ClusterHarness {
     case .consumed(let partition, let attempt, let count):
       guard nodes[trainer].fetches[partition]?.attempt == attempt else { return }
       nodes[trainer].fetches[partition]!.queued -= count
-    case .commit(let partition, let offset): commits[partition] = offset
+    case .commit(let partition, let offset):
+      commits[partition] = offset
+      let smallest = servers.flatMap(\.hostedShards).map { $0.watermark(of: partition) }.min()!
+      // A server that restarted has lost what was committed.
+      if restartedServers == 0 && offset > smallest { earlyCommits += 1 }
     case .notice: break
     case .fail(let error): failures.append(error)
     }

@@ -231,7 +231,7 @@ final class SyncHarness {
       for server in servers { push(to: server, rows: 0, partition: partition, to: ends[partition], reports: false) }
     }
     seal()
-    for _ in 0..<400 {
+    for _ in 0..<80 {
       answer(faulty: false)
       each()
     }
