@@ -168,8 +168,10 @@ final class YAMLSection {
   /// A mapping of arbitrary keys to plain values.
   func dictionary(_ key: String) throws(ConfigurationError) -> [String: String] {
     let section = try self.section(key)
+    let prefix = section.path + "."
+    let names = Set(section.keys).union(source.overriddenPaths(under: prefix).map { String($0.dropFirst(prefix.count)) })
     var values: [String: String] = [:]
-    for name in section.keys { values[name] = try section.string(name) }
+    for name in names.sorted() { values[name] = try section.string(name) }
     return values
   }
 
@@ -262,6 +264,10 @@ final class YAMLSource {
     guard let value = overrides[path] else { return nil }
     usedOverrides.insert(path)
     return value
+  }
+
+  fileprivate func overriddenPaths(under prefix: String) -> [String] {
+    overrides.keys.filter { $0.hasPrefix(prefix) && $0.count > prefix.count }
   }
 
   fileprivate func note(_ path: String, _ value: String) { effective.append((path, value)) }
