@@ -9,6 +9,7 @@ public enum ParameterServerCommand: Hashable, Sendable {
   case push(PartitionID, Epoch, from: Offset, to: Offset, ByteBuffer)
   case sync(ByteBuffer)
   case row(table: String, fid: Fid)
+  /// The sums of progressive validation, packed; those of all servers add up.
   case metrics
   case info(section: String?)
 }
@@ -27,7 +28,8 @@ extension ParameterServerCommand {
   static let rowDescription = CommandDescription(
     name: "ROW", arity: 3, syntax: "ROW table fid", summary: "Show one row")
   static let metricsDescription = CommandDescription(
-    name: "METRICS", arity: 1, syntax: "METRICS", summary: "Metrics in Prometheus text format")
+    name: "METRICS", arity: 1, syntax: "METRICS",
+    summary: "Progressive validation as a blob; `freshet ctl status` shows it")
   static let infoDescription = CommandDescription(
     name: "INFO", arity: -1, syntax: "INFO [section]", summary: "State and counters as text")
 

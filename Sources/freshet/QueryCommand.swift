@@ -18,7 +18,7 @@ struct QueryCommand: AsyncParsableCommand {
   @Option(help: "The password, if the port asks for one; else the variable FRESHET_PASSWORD.")
   var password: String?
   @Argument(
-    parsing: .captureForPassthrough, help: "The command, such as SCORE movielens user_id=1 CANDIDATES item_id 1193")
+    parsing: .remaining, help: "The command, such as SCORE movielens user_id=1 CANDIDATES item_id 1193")
   var words: [String] = []
 
   func run() async throws {

@@ -105,13 +105,19 @@ final class JoinerBench {
     partition.reachedEnd(.actions, now: now)
   }
 
-  /// Runs until nothing more happens, refreshing items when asked.
+  /// Topics whose log holds records that have not been fed: their ends are not confirmed.
+  var unfinished: Set<JoinerTopic> = []
+
+  /// Runs until nothing more happens, refreshing items and confirming ends when asked.
   func run() throws {
     while true {
       let progress = partition.run(catalog: catalog, now: now, output: output)
+      let wanted = output.needsEnd
       try collect()
       switch progress {
-      case .drained: return
+      case .drained:
+        guard let wanted, !unfinished.contains(wanted) else { return }
+        partition.confirmedEnd(wanted, now: now)
       case .outputFull: continue
       case .waitingForItems:
         asked += 1

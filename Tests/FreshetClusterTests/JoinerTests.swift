@@ -164,4 +164,22 @@ import Testing
     try bench.settle()
     #expect(bench.examples.map(\.eventTimeMs) == [5000])
   }
+
+  @Test func silenceIsNoEndWhileTheLogHoldsMore() throws {
+    let bench = try JoinerBench()
+    bench.end()
+    bench.feature(0, "a", at: 1_000)
+    // Far beyond the window of the first one: passing it would close that window.
+    bench.feature(1, "b", at: 100_000)
+    bench.unfinished = [.actions]
+    bench.nowMs += 60_000
+    try bench.run()
+    #expect(bench.examples.isEmpty && bench.partition.counters.features == 0)
+    bench.action(0, "a", at: 1_500)
+    bench.unfinished = []
+    bench.partition.reachedEnd(.actions, now: bench.now)
+    try bench.settle()
+    #expect(bench.examples.count == 1)
+    #expect(bench.partition.counters.features == 2)
+  }
 }

@@ -64,4 +64,29 @@ import Testing
     let error = #expect(throws: ConfigurationError.self) { try parse(Self.shipped, ["trainer.batch": "7"]) }
     #expect(error?.message == "override: trainer.batch: unknown key")
   }
+
+  @Test func secretsAreHiddenAndDottedKeysStayWhole() throws {
+    let configuration = try parse(
+      Self.shipped,
+      [
+        "cluster.password": "hunter2", "kafka.properties.sasl.password": "hunter3",
+        "kafka.properties.client.rack": "r1",
+      ])
+    #expect(configuration.cluster.password == "hunter2")
+    #expect(configuration.kafka.properties == ["sasl.password": "hunter3", "client.rack": "r1"])
+    #expect(!configuration.effectiveYAML.contains("hunter"))
+    #expect(!configuration.settings.values.contains { $0.contains("hunter") })
+    #expect(configuration.effectiveYAML.contains("    client.rack: r1\n"))
+    #expect(try parse(configuration.effectiveYAML).kafka.properties["client.rack"] == "r1")
+  }
+
+  @Test func whatFitsTogetherOnlyApartIsAConfigurationErrorToo() throws {
+    let text = try Self.shipped.replacing("embedding:", with: "dense:")
+    let error = #expect(throws: ConfigurationError.self) { try parse(text) }
+    #expect(error?.message.contains("dense") == true)
+    let unknown = #expect(throws: ConfigurationError.self) {
+      try parse(Self.shipped, ["kafka.properties.no.such.property": "1"])
+    }
+    #expect(unknown?.message.contains("no.such.property") == true)
+  }
 }

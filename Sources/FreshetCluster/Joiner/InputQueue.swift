@@ -40,6 +40,8 @@ struct InputState {
   /// Whether the last thing heard of the topic was its end.
   var isCaughtUp = false
   var lastArrival: Instant
+  /// When the shell last asked the broker and heard that everything in the topic has been fed.
+  var endConfirmed: Instant?
   /// The largest difference of a record's event time and its arrival in ms; nil before the first record.
   var clockOffsetMs: Int64?
   var isPaused = false

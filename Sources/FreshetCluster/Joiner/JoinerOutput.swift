@@ -17,6 +17,9 @@ public final class JoinerOutput {
   /// The catalog must be read to the current end of the `items` topic, then `itemsRefreshed` called.
   public internal(set) var needsItems = false
 
+  /// Ask the broker where this topic ends; if all of it has been fed, call `confirmedEnd`.
+  public internal(set) var needsEnd: JoinerTopic?
+
   private var memory: UnsafeMutableRawPointer
   private var capacity = 1 << 16
   public private(set) var byteCount = 0
@@ -24,13 +27,14 @@ public final class JoinerOutput {
   public init() { memory = .allocate(byteCount: capacity, alignment: 8) }
   deinit { memory.deallocate() }
 
-  public var isEmpty: Bool { examples.isEmpty && deadLetters.isEmpty && flow.isEmpty && !needsItems }
+  public var isEmpty: Bool { examples.isEmpty && deadLetters.isEmpty && flow.isEmpty && !needsItems && needsEnd == nil }
 
   public func removeAll() {
     examples.removeAll(keepingCapacity: true)
     deadLetters.removeAll(keepingCapacity: true)
     flow.removeAll(keepingCapacity: true)
     needsItems = false
+    needsEnd = nil
     byteCount = 0
   }
 

@@ -8,7 +8,11 @@ extension JoinerPartition {
   ///   - catalog: The items as they are now.
   ///   - output: What comes of it is appended. Take it before committing `commitPoint`.
   public func run(catalog: ItemCatalog, now: Instant, output: JoinerOutput) -> Progress {
-    defer { updateFlow(output) }
+    wantedEnd = nil
+    defer {
+      updateFlow(output)
+      output.needsEnd = wantedEnd
+    }
     guard isRestored else { return .drained }
     if advancingToMs != nil, let stop = finishAdvance(catalog, now, output) { return stop }
     while true {
@@ -46,7 +50,11 @@ extension JoinerPartition {
     guard state.isCaughtUp else { return false }
     if let estimate = state.estimatedTimeMs(now), record.timeMs <= estimate { return true }
     guard now.milliseconds(since: state.lastArrival) >= Double(config.idleTimeoutMs) else { return false }
-    return record.isOnTime || now.milliseconds(since: record.arrival) >= Double(config.idleHoldMs)
+    guard record.isOnTime || now.milliseconds(since: record.arrival) >= Double(config.idleHoldMs) else { return false }
+    // Silence may also mean that this process or the broker is slow: records that are already in the log must come first.
+    if let confirmed = state.endConfirmed, confirmed >= record.arrival { return true }
+    wantedEnd = other
+    return false
   }
 
   private func stepFeature(_ catalog: ItemCatalog, _ now: Instant, _ output: JoinerOutput) -> Progress? {

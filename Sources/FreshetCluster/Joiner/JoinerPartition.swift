@@ -7,6 +7,7 @@ import FreshetModel
 /// ```
 /// receive(.features, record, now)   // any number, either topic, in offset order
 /// reachedEnd(.actions, now)         // whenever the consumer says so
+/// confirmedEnd(.actions, now)       // when output.needsEnd asked for it and the broker confirms
 /// run(catalog, now, output)         // after each batch, and every few ms while nothing arrives
 /// commitPoint                       // after the output has been taken
 /// ```
@@ -49,6 +50,9 @@ public final class JoinerPartition {
   var advancingToMs: Int64?
   /// The append time of the record that moves the stream time.
   var advancingAppendTimeMs: Int64 = 0
+
+  /// The topic whose end the last `run` would have liked to be sure of.
+  var wantedEnd: JoinerTopic?
 
   var itemsAsOf: UnixTime
   /// The item that a refresh was asked for, and whether that has been done.
@@ -117,6 +121,11 @@ public final class JoinerPartition {
   public func reachedEnd(_ topic: JoinerTopic, now: Instant) {
     inputs[topic.rawValue].isCaughtUp = true
     inputs[topic.rawValue].isRestored = true
+  }
+
+  /// The broker, asked at `now`, has nothing beyond what has been fed of the topic.
+  public func confirmedEnd(_ topic: JoinerTopic, now: Instant) {
+    inputs[topic.rawValue].endConfirmed = now
   }
 
   /// The catalog now holds all items that were in the topic at `asOf`, wall time.

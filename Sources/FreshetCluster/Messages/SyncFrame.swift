@@ -5,7 +5,8 @@ import FreshetCore
 /// Layout of a frame: `u8 version = 1, u8 kind (0 delta, 1 base), u16 shard, u64 generation, u64 sequence, u8 compression,
 /// u8 × 3 zero, u32 body bytes, u32 bytes as sent`, the body (possibly compressed), `u64` XXH3 of all bytes before it.
 ///
-/// Body: for a base `u8 table, u64 next cursor, u8 last`; then `u32` newest event minutes; `u16` watermarks, each
+/// Body: for a base `u8 table, u64 cursor` where the chunk begins, `u8 table, u64 cursor` where the next one does, `u8 last`;
+/// then `u32` newest event minutes; `u16` watermarks, each
 /// `i32 partition, i64 offset`; `u32` receipts, each `i32 partition, i64 end, u32 examples, i64 oldest ms, i64 newest ms`;
 /// `u8` tables, each `u8 table, u8 zero, u16 width, u32 rows, u32 tombstones`, the rows' fids, the tombstones' fids, the
 /// rows' weights (`f32`).
@@ -15,8 +16,10 @@ public struct SyncFrame: Sendable {
 
   public enum Kind: Sendable, Equatable {
     case delta
-    /// - Parameter next: Where the base continues; nil after its last chunk.
-    case base(next: ShardPosition.BaseCursor?)
+    /// - Parameters:
+    ///   - from: Where the chunk begins: a replica takes only the chunk that it waits for.
+    ///   - next: Where the base continues; nil after its last chunk.
+    case base(from: ShardPosition.BaseCursor, next: ShardPosition.BaseCursor?)
   }
 
   public struct Table: Sendable, Equatable {
@@ -83,7 +86,9 @@ public struct SyncFrame: Sendable {
   private func encodeBody() -> [UInt8] {
     let rowBytes = tables.reduce(0) { $0 + $1.fids.count * (8 + 4 * $1.width) + $1.tombstones.count * 8 }
     var writer = BinaryWriter(capacity: rowBytes + 64 + watermarks.count * 12 + receipts.count * 32)
-    if case .base(let next) = kind {
+    if case .base(let from, let next) = kind {
+      writer.write(UInt8(from.table))
+      writer.write(from.cursor)
       writer.write(UInt8(next?.table ?? 0))
       writer.write(next?.cursor ?? 0)
       writer.write(UInt8(next == nil ? 1 : 0))
@@ -98,7 +103,8 @@ public struct SyncFrame: Sendable {
     for receipt in receipts {
       writer.write(receipt.partition.value)
       writer.write(receipt.end.value)
-      writer.write(UInt32(receipt.exampleCount))
+      // Merged receipts add up; a count is for display.
+      writer.write(UInt32(clamping: receipt.exampleCount))
       writer.write(receipt.oldestIngest.milliseconds)
       writer.write(receipt.newestIngest.milliseconds)
     }
@@ -150,7 +156,7 @@ public struct SyncFrame: Sendable {
     default: throw reader.malformed("compression \(format) is not known here")
     }
     let decoded = try Body(decoding: body, isBase: kindCode == 1)
-    kind = kindCode == 0 ? .delta : .base(next: decoded.next)
+    kind = decoded.from.map { .base(from: $0, next: decoded.next) } ?? .delta
     newestMinutes = decoded.newestMinutes
     watermarks = decoded.watermarks
     receipts = decoded.receipts
@@ -160,6 +166,8 @@ public struct SyncFrame: Sendable {
 
 /// The decoded body of a `SyncFrame`.
 private struct Body {
+  /// nil in a delta.
+  var from: ShardPosition.BaseCursor?
   var next: ShardPosition.BaseCursor?
   var newestMinutes: UInt32 = 0
   var watermarks: [(partition: PartitionID, offset: Offset)] = []
@@ -178,6 +186,7 @@ private struct Body {
 
   private init(from reader: inout BinaryReader, isBase: Bool) throws(MalformedBlob) {
     if isBase {
+      from = ShardPosition.BaseCursor(table: Int(try reader.read(UInt8.self)), cursor: try reader.read())
       let table = Int(try reader.read(UInt8.self))
       let cursor = try reader.read(UInt64.self)
       let isLast = try reader.read(UInt8.self)

@@ -7,6 +7,9 @@ public struct ShardPosition: Sendable, Equatable {
     public let table: Int
     public let cursor: UInt64
 
+    /// Where every base begins.
+    public static let start = BaseCursor(table: 0, cursor: 0)
+
     public init(table: Int, cursor: UInt64) {
       self.table = table
       self.cursor = cursor

@@ -59,6 +59,10 @@ public struct ValidationReport: Sendable, Equatable {
       task.total = try ValidationWindow(from: &reader)
       task.lastHalf = try ValidationWindow(from: &reader)
       task.recent = try ValidationWindow(from: &reader)
+      // Reports of all servers are added up; this leaves room for any number of them.
+      for window in [task.total, task.lastHalf, task.recent] where window.count > 1 << 48 {
+        throw reader.malformed("\(window.count) examples")
+      }
       tasks.append(task)
     }
     try reader.finish()

@@ -41,6 +41,8 @@ public final class Replica {
   private struct Server {
     var isConnected = false
     var isAsking = false
+    /// A frame of the current answer could not be used. Asking again at once might bring it again, for ever.
+    var isTroubled = false
     var waitUntil: Instant?
     var backoff: Backoff
   }
@@ -146,6 +148,7 @@ public final class Replica {
     let state = servers[server.value]
     guard state.isConnected, !state.isAsking, state.waitUntil.map({ now >= $0 }) ?? true else { return }
     servers[server.value].isAsking = true
+    servers[server.value].isTroubled = false
     servers[server.value].waitUntil = nil
     let request = SyncRequest(positions: map.shards(of: server).map { ($0, shards[Int($0.value)].position) })
     actions.append(.sync(server, body: request.encode()))
@@ -155,9 +158,13 @@ public final class Replica {
     servers[server.value].isAsking = false
     switch result {
     case .success:
-      servers[server.value].backoff.reset()
       releaseReceipts()
-      ask(server, now)
+      if servers[server.value].isTroubled {
+        servers[server.value].waitUntil = now.advanced(byMs: servers[server.value].backoff.next())
+      } else {
+        servers[server.value].backoff.reset()
+        ask(server, now)
+      }
     case .failure(let error):
       servers[server.value].waitUntil = now.advanced(byMs: servers[server.value].backoff.next())
       actions.append(.notice("server \(server) refused to sync: \(error)"))
@@ -170,6 +177,7 @@ public final class Replica {
     do {
       let frame = try SyncFrame(decoding: bytes, compressor: compressor, maximumBodyBytes: Self.maximumBodyBytes)
       guard Int(frame.shard.value) < shards.count else {
+        servers[server.value].isTroubled = true
         actions.append(.notice("server \(server) sent shard \(frame.shard) of \(shards.count)"))
         return
       }
@@ -178,14 +186,16 @@ public final class Replica {
       case .applied: noteApplied(frame)
       case .duplicate: statistics.duplicates += 1
       case .gap:
-        // Deltas that are missing are asked for again by position; a base that no longer fits begins anew.
+        // What is missing is asked for again by position.
         statistics.gaps += 1
-        if case .base = frame.kind { shard.forgetPosition() }
+        servers[server.value].isTroubled = true
       }
     } catch let error as MalformedBlob {
       statistics.malformed += 1
+      servers[server.value].isTroubled = true
       actions.append(.notice("server \(server): \(error)"))
     } catch {
+      servers[server.value].isTroubled = true
       actions.append(.notice("server \(server): \(error)"))
     }
   }
@@ -196,7 +206,7 @@ public final class Replica {
       statistics.tombstones += UInt64(table.tombstones.count)
       if table.table == tables.denseTable { denseVersion += 1 }
     }
-    if frame.kind == .base(next: nil) { statistics.basesCompleted += 1 }
+    if case .base(_, next: nil) = frame.kind { statistics.basesCompleted += 1 }
     pendingReceipts += frame.receipts
     // Far behind, a receipt more or less says nothing new.
     if pendingReceipts.count > ShardState.maximumReceipts * 4 { BatchReceipt.coarsen(&pendingReceipts) }

@@ -7,7 +7,10 @@ final class ReplicaShard {
   /// By position in the cluster's list of tables; weights only.
   let tables: [EmbeddingTable]
   private(set) var position = ShardPosition.nothing
+  /// Every example below a partition's watermark is reflected in the rows.
   private(set) var watermarks: [PartitionID: Offset] = [:]
+  /// What the frames since the base began promise; it holds once the base is complete.
+  private var promised: [PartitionID: Offset] = [:]
   private(set) var newestMinutes: UInt32 = 0
   /// Whether a whole base has ever arrived: until then the shard answers with initial values where rows are missing.
   private(set) var isComplete = false
@@ -41,29 +44,36 @@ final class ReplicaShard {
       if frame.sequence <= position.sequence { return .duplicate }
       guard frame.sequence == position.sequence + 1 else { return .gap }
       position = ShardPosition(generation: frame.generation, sequence: frame.sequence, base: position.base)
-    case .base(let next):
-      if position.generation != frame.generation || position.base == nil {
-        // A new base: rows of the old copy go on answering until it is complete.
-        baseRound += 1
-        watermarks = [:]
-      } else if frame.sequence != position.sequence {
+    case .base(let from, let next):
+      let isOtherLife = position.generation != frame.generation
+      if from == .start && (isOtherLife || frame.sequence > position.sequence) {
+        beginBase(isOtherLife: isOtherLife)
+      } else if isOtherLife || frame.sequence > position.sequence {
         return .gap
+      } else if position.base != from || frame.sequence < position.sequence {
+        return .duplicate
       }
       position = ShardPosition(generation: frame.generation, sequence: frame.sequence, base: next)
     }
     for table in frame.tables { assign(table) }
-    for (partition, offset) in frame.watermarks { watermarks[partition] = offset }
+    for (partition, offset) in frame.watermarks { promised[partition] = offset }
+    if position.base == nil { watermarks = promised }
     newestMinutes = max(newestMinutes, frame.newestMinutes)
     lastFrame = now
-    if case .base(nil) = frame.kind {
+    if case .base(_, next: nil) = frame.kind {
       for table in tables { table.removeRows(updatedBefore: baseRound) }
       isComplete = true
     }
     return .applied
   }
 
-  /// The server's next answer begins a new base.
-  func forgetPosition() { position = .nothing }
+  /// Rows of the old copy go on answering until the base is complete.
+  private func beginBase(isOtherLife: Bool) {
+    baseRound += 1
+    promised = [:]
+    // Rows of the same life only become newer; those of another one may know less.
+    if isOtherLife { watermarks = [:] }
+  }
 
   private func assign(_ delta: SyncFrame.Table) {
     let table = tables[delta.table]

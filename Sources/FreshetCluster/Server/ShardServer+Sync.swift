@@ -4,8 +4,6 @@ import FreshetTable
 extension ShardServer {
   /// Most bytes of a reply to `SYNC`, give or take one frame.
   static let syncReplyBytes = 8 << 20
-  /// Rows of a base chunk are chosen so that their weights stay near this.
-  static let baseChunkBytes = 256 << 10
 
   /// Closes the interval: what each shard changed since the last call becomes its next delta.
   /// - Returns: Whether any shard had news.
@@ -60,10 +58,14 @@ extension ShardServer {
       if bytes >= Self.syncReplyBytes { break }
       var base = position.base
       if position.generation == log.generation, let deltas = log.frames(after: position.sequence) {
-        reply.append(contentsOf: deltas)
-        bytes += deltas.reduce(0) { $0 + $1.count }
+        for delta in deltas where bytes < Self.syncReplyBytes {
+          reply.append(delta)
+          bytes += delta.count
+        }
+        // A chunk may only follow the last delta; what is left goes with the next reply.
+        if bytes >= Self.syncReplyBytes { break }
       } else {
-        base = ShardPosition.BaseCursor(table: 0, cursor: 0)
+        base = .start
       }
       if let base {
         let chunk = try baseChunk(of: state, from: base, sequence: log.sequence).encode(compressor: compressor)
@@ -75,7 +77,7 @@ extension ShardServer {
     return reply
   }
 
-  /// Up to `baseChunkBytes` of one table from the cursor on.
+  /// Up to `Configuration.baseChunkBytes` of one table from the cursor on.
   private func baseChunk(
     of shard: ShardState, from base: ShardPosition.BaseCursor, sequence: UInt64
   ) throws(ClusterError) -> SyncFrame {
@@ -85,7 +87,7 @@ extension ShardServer {
     let table = shard.tables[base.table]
     let width = table.layout.width
     var rows = SyncFrame.Table(table: base.table, width: width, fids: [], tombstones: [], weights: [])
-    let limit = max(1, Self.baseChunkBytes / (width * 4 + 8))
+    let limit = max(1, configuration.baseChunkBytes / (width * 4 + 8))
     let next = table.scan(from: Int(base.cursor), limit: limit) { fid, weights in
       rows.fids.append(fid)
       rows.weights.append(contentsOf: UnsafeBufferPointer(start: weights, count: width))
@@ -99,7 +101,7 @@ extension ShardServer {
         nil
       }
     return SyncFrame(
-      kind: .base(next: cursor), shard: shard.id, generation: configuration.generation, sequence: sequence,
+      kind: .base(from: base, next: cursor), shard: shard.id, generation: configuration.generation, sequence: sequence,
       newestMinutes: shard.newestMinutes, watermarks: sealedWatermarks[Int(shard.id.value)], receipts: [],
       tables: [rows])
   }

@@ -17,9 +17,12 @@ public final class ShardServer {
     public let deltaLogBytes: Int
     /// Most rows in one pull or push.
     public let maximumRows: Int
+    /// Rows of a chunk of a base are chosen so that their weights stay near this.
+    public let baseChunkBytes: Int
 
     public init(
-      map: ShardMap, server: ServerID, layouts: [TableLayout], generation: UInt64, deltaLogBytes: Int, maximumRows: Int
+      map: ShardMap, server: ServerID, layouts: [TableLayout], generation: UInt64, deltaLogBytes: Int, maximumRows: Int,
+      baseChunkBytes: Int = 256 << 10
     ) {
       self.map = map
       self.server = server
@@ -27,6 +30,7 @@ public final class ShardServer {
       self.generation = generation
       self.deltaLogBytes = deltaLogBytes
       self.maximumRows = maximumRows
+      self.baseChunkBytes = baseChunkBytes
     }
   }
 
@@ -74,6 +78,9 @@ public final class ShardServer {
     }
     sealedWatermarks = hosted.map { _ in [] }
   }
+
+  /// Deltas list the watermarks of all partitions, and count them in 16 bits.
+  static let maximumPartitions: Int32 = 65_535
 
   var hostedShards: [ShardState] { shards.compactMap { $0 } }
 
@@ -124,6 +131,9 @@ public final class ShardServer {
     _ body: UnsafeRawBufferPointer, partition: PartitionID, epoch: Epoch, from: Offset, to: Offset
   ) throws(ClusterError) -> PushOutcome {
     try checkEpoch(epoch, partition)
+    guard partition.value >= 0, partition.value < Self.maximumPartitions else {
+      throw ClusterError(.mismatch, "partition \(partition) is not in 0 ..< \(Self.maximumPartitions)")
+    }
     guard from < to, to.value >= 0 else {
       throw ClusterError(.mismatch, "push of partition \(partition): \(from) ..< \(to) is not a range of offsets")
     }

@@ -33,7 +33,8 @@ final class ShardState {
   }
 
   func record(_ report: BatchReport, partition: PartitionID, end: Offset) {
-    var perTask = validation[partition] ?? report.tasks.map { _ in ProgressiveValidation() }
+    // Taken out so that its histograms are changed in place.
+    var perTask = validation.removeValue(forKey: partition) ?? report.tasks.map { _ in ProgressiveValidation() }
     for (task, predictions) in report.tasks.enumerated() where task < perTask.count {
       perTask[task].add(predictions.predictions, loss: predictions.loss, predicted: predictions.predicted)
     }

@@ -52,6 +52,8 @@ public final class Trainer {
   private var batchNumber: UInt64 = 0
   private var attemptNumber: UInt64 = 0
   private var actions: [TrainerAction] = []
+  /// After `fail` nothing more is done: batches may be missing.
+  private var hasFailed = false
   public private(set) var statistics = Statistics()
 
   public init(configuration: Configuration) { self.configuration = configuration }
@@ -73,6 +75,7 @@ public final class Trainer {
   /// - Returns: What to do now, in order.
   public func handle(_ event: TrainerEvent, now: Instant) -> [TrainerAction] {
     actions.removeAll(keepingCapacity: true)
+    guard !hasFailed else { return [] }
     switch event {
     case .connected(let server):
       connected.insert(server)
@@ -92,7 +95,7 @@ public final class Trainer {
       guard isCurrent(partition, attempt) else { break }
       located(partition, start: start, end: end)
     case .examples(let partition, let attempt, let batch):
-      guard isCurrent(partition, attempt) else { break }
+      guard isCurrent(partition, attempt), !batch.isEmpty else { break }
       partitions[partition]!.queue.append(batch)
       startBatches(partition)
     case .pulled(let server, let partition, let attempt, let batch, let result):
@@ -107,6 +110,7 @@ public final class Trainer {
         commit(partition)
       }
     }
+    hasFailed = actions.contains { if case .fail = $0 { true } else { false } }
     return actions
   }
 
@@ -228,24 +232,31 @@ public final class Trainer {
       state.inFlight.count < configuration.pipelineDepth,
       state.unacknowledged.count < configuration.maximumUnacknowledged
     {
-      startBatch(partition)
+      if let cut = state.cuts.first, state.queue[0].offsets[state.taken] >= cut.value {
+        // Pushes go in order: those of the batches before the cut come first.
+        guard state.inFlight.isEmpty else { return }
+        skipToCut(partition, cut)
+      } else {
+        startBatch(partition)
+      }
     }
+  }
+
+  /// The log has no example between the last batch and the cut: moves the shards that are behind up to it.
+  private func skipToCut(_ partition: PartitionID, _ cut: Offset) {
+    batchNumber += 1
+    partitions[partition]!.cuts.removeFirst()
+    push(
+      partition,
+      PartitionTraining.InFlight(number: batchNumber, step: takeStep(), from: partitions[partition]!.next, to: cut),
+      hasExamples: false)
   }
 
   private func startBatch(_ partition: PartitionID) {
     let state = partitions[partition]!
     let block = state.queue[0]
     let first = state.taken
-    let firstOffset = Offset(block.offsets[first])
     batchNumber += 1
-    if let cut = state.cuts.first, firstOffset >= cut {
-      // The log has no example between here and the cut: move the shards that are behind up to it.
-      partitions[partition]!.cuts.removeFirst()
-      push(
-        partition, PartitionTraining.InFlight(number: batchNumber, step: takeStep(), from: state.next, to: cut),
-        hasExamples: false)
-      return
-    }
     var end = min(block.count, first + configuration.batchSize)
     if let cut = state.cuts.first { end = min(end, block.firstExample(atOrAfter: cut.value)) }
     let to = Offset(block.offsets[end - 1] + 1)

@@ -47,6 +47,12 @@ extension FreshetConfiguration {
     } catch {
       throw ConfigurationError(file: file, line: nil, key: "model." + error.path, reason: error.message)
     }
+    do {
+      try configuration.checkDerived()
+    } catch {
+      let reason = (error as? any DescribedError)?.message ?? "\(error)"
+      throw ConfigurationError(file: file, line: nil, key: "", reason: reason)
+    }
     configuration.effective = source.effective
     return configuration
   }
@@ -54,16 +60,15 @@ extension FreshetConfiguration {
   /// The configuration in effect as YAML, defaults included.
   public var effectiveYAML: String {
     var lines: [String] = []
-    var open: [Substring] = []
-    for (path, value) in effective {
-      let parts = path.split(separator: ".")
-      let sections = parts.dropLast()
+    var open: [String] = []
+    for value in effective {
+      let sections = value.path.dropLast()
       let common = zip(open, sections).prefix { $0 == $1 }.count
       for depth in common..<max(common, sections.count) {
         lines.append(String(repeating: "  ", count: depth) + sections[depth] + ":")
       }
       open = Array(sections)
-      lines.append(String(repeating: "  ", count: sections.count) + parts.last! + ": " + value)
+      lines.append(String(repeating: "  ", count: sections.count) + value.path[sections.count] + ": " + value.value)
     }
     return lines.joined(separator: "\n") + "\n"
   }
@@ -131,7 +136,7 @@ extension JoinerSettings {
     group = try section.string("group", default: "freshet-joiner")
     windowMs = try section.int("window_ms", default: 7_200_000, in: 1...2_592_000_000)
     graceMs = try section.int("grace_ms", default: 600_000, in: 0...2_592_000_000)
-    idleTimeoutMs = try section.int("idle_timeout_ms", default: 1_000, in: 1...86_400_000)
+    idleTimeoutMs = try section.int("idle_timeout_ms", default: 2_000, in: 1...86_400_000)
     emitsNegatives = try section.bool("negatives", default: false)
     negativeRate = try section.double("negative_rate", default: 1, in: 0.000001...1)
     stateBytes = try section.int("state_bytes", default: 256 << 20, in: 1 << 20...1 << 38)

@@ -3,7 +3,8 @@ import FreshetCore
 import FreshetKafka
 import FreshetModel
 
-/// Everything that a configuration file says. Roles take what concerns them; `Config/cluster.yaml` documents every key.
+/// Everything that a configuration file says. Roles take what concerns them; docs/configuration.md has every key with its
+/// default and range.
 public struct FreshetConfiguration: Sendable {
   public var kafka: KafkaSettings
   public var cluster: ClusterSettings
@@ -12,8 +13,8 @@ public struct FreshetConfiguration: Sendable {
   public var joiner: JoinerSettings
   public var serving: ServingSettings
   public var model: ModelSpec
-  /// Dotted path → value in effect, in the order of reading.
-  public var effective: [(path: String, value: String)]
+  /// In the order of reading.
+  public var effective: [EffectiveValue]
 }
 
 public struct KafkaSettings: Sendable {
@@ -25,17 +26,19 @@ public struct KafkaSettings: Sendable {
     public var deadLetter: String
   }
 
+  /// `host:port`, several separated by commas. Default: 127.0.0.1:9092.
   public var bootstrapServers: String
   /// Any librdkafka property, passed through.
   public var properties: [String: String]
   public var topics: Topics
-  /// Of `features`, `actions` and `examples`, which are co-partitioned.
+  /// Of `features`, `actions` and `examples`, which are co-partitioned. Default: 4.
   public var partitions: Int
+  /// Of topics that Freshet creates. Default: 1.
   public var replicationFactor: Int
 }
 
 public struct ClusterSettings: Sendable {
-  /// Logical partitions of the fid space; fixed for the life of a cluster.
+  /// Logical partitions of the fid space; fixed for the life of a cluster. Default: 16.
   public var shards: Int
   /// Where the parameter servers listen; a server's position is its index.
   public var servers: [ServerAddress]
@@ -61,54 +64,72 @@ public struct ServerAddress: Sendable, Equatable, CustomStringConvertible {
 }
 
 public struct ParameterServerSettings: Sendable {
-  /// The interface to listen on.
+  /// The interface to listen on. Default: 127.0.0.1.
   public var host: String
+  /// Time between two deltas of a shard. Default: 500.
   public var syncIntervalMs: Int
-  /// Deltas kept for replicas, per shard.
+  /// Deltas kept for replicas, per shard. Default: 4 MiB.
   public var deltaLogBytes: Int
+  /// In one pull or push. Default: 262,144.
   public var maximumRowsPerRequest: Int
 }
 
 public struct TrainerSettings: Sendable {
+  /// Consumer group on `examples`. Default: freshet-trainer.
   public var group: String
+  /// Most examples in a batch. Default: 32.
   public var batchSize: Int
+  /// Batches of a partition between their pull and their push. Default: 1, which leaves no staleness.
   public var pipelineDepth: Int
+  /// Batches of a partition that are pushed and not acknowledged. Default: 8.
   public var maximumUnacknowledged: Int
-  /// Examples of a partition that wait in memory.
+  /// Examples of a partition that wait in memory. Default: 8192.
   public var queuedExamples: Int
-  /// Where the status port listens; port 0 opens none.
+  /// Where the status port listens; port 0 opens none. Default: 127.0.0.1:7200.
   public var host: String
   public var port: Int
 }
 
 public struct JoinerSettings: Sendable {
+  /// Consumer group on `features` and `actions`. Default: freshet-joiner.
   public var group: String
+  /// Event time for which an impression waits for its actions. Default: 2 hours.
   public var windowMs: Int
+  /// Event time for which an action waits for its impression. Default: 10 minutes.
   public var graceMs: Int
+  /// Wall time after which a quiet topic no longer holds the other one back. Default: 1000.
   public var idleTimeoutMs: Int
-  /// Whether windows that close without an action give negative examples.
+  /// Whether windows that close without an action give negative examples. Default: false.
   public var emitsNegatives: Bool
-  /// The probability with which those are kept.
+  /// The probability with which those are kept. Default: 1.
   public var negativeRate: Double
-  /// Bytes of features that wait, per partition.
+  /// Bytes of features that wait, per partition. Default: 256 MiB.
   public var stateBytes: Int
-  /// Most time between two transactions on `examples`.
+  /// Most time between two transactions on `examples`. Default: 50.
   public var commitIntervalMs: Int
-  /// Where the status port listens; port 0 opens none.
+  /// Where the status port listens; port 0 opens none. Default: 127.0.0.1:7300.
   public var host: String
   public var port: Int
 }
 
 public struct ServingSettings: Sendable {
+  /// The interface to listen on. Default: 127.0.0.1.
   public var host: String
+  /// Default: 7000; 0 lets the system choose.
   public var port: Int
+  /// In one request. Default: 10,000.
   public var maximumCandidates: Int
 }
 
 extension FreshetConfiguration {
   /// Throws if parts that are right by themselves do not fit together: tables and slots, Kafka properties.
-  public func checkDerived() throws {
+  func checkDerived() throws {
     _ = try ModelTables(model)
     try KafkaConfiguration(bootstrapServers: kafka.bootstrapServers, properties: kafka.properties).validate()
+  }
+
+  /// What `CONFIG GET` shows.
+  var settings: [String: String] {
+    Dictionary(effective.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 })
   }
 }

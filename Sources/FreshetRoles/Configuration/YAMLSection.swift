@@ -6,12 +6,13 @@ import Yams
 /// Each getter names a key with its default and its bounds, and notes the value that is in effect. So `finish()` knows which
 /// keys nobody asked for, and `config print` prints exactly what the program uses.
 final class YAMLSection {
-  let path: String
+  /// Keys from the root to here.
+  let path: [String]
   private let source: YAMLSource
   private let mapping: [(key: String, line: Int?, value: Node)]
   private var asked: Set<String> = []
 
-  fileprivate init(path: String, source: YAMLSource, node: Node?) throws(ConfigurationError) {
+  fileprivate init(path: [String], source: YAMLSource, node: Node?) throws(ConfigurationError) {
     self.path = path
     self.source = source
     guard let node, !node.isNull else {
@@ -25,7 +26,7 @@ final class YAMLSection {
     for (key, value) in pairs {
       guard let name = key.string else { throw source.error(path, key.mark?.line, "a key must be text") }
       if mapping.contains(where: { $0.key == name }) {
-        throw source.error(Self.join(path, name), key.mark?.line, "is given twice")
+        throw source.error(path + [name], key.mark?.line, "is given twice")
       }
       mapping.append((name, key.mark?.line, value))
     }
@@ -38,32 +39,32 @@ final class YAMLSection {
   }
 
   func error(_ key: String, _ reason: String) -> ConfigurationError {
-    source.error(Self.join(path, key), mapping.first { $0.key == key }?.line, reason)
+    source.error(path + [key], mapping.first { $0.key == key }?.line, reason)
   }
 
   // MARK: - Values
 
   func string(_ key: String, default fallback: String) throws(ConfigurationError) -> String {
     guard let text = try scalar(key) else {
-      source.note(Self.join(path, key), Self.quoted(fallback))
+      source.note(path + [key], Self.quoted(fallback))
       return fallback
     }
-    source.note(Self.join(path, key), Self.quoted(text))
+    source.note(path + [key], Self.quoted(text))
     return text
   }
 
   func string(_ key: String) throws(ConfigurationError) -> String {
     guard let text = try scalar(key) else { throw error(key, "is required") }
-    source.note(Self.join(path, key), Self.quoted(text))
+    source.note(path + [key], Self.quoted(text))
     return text
   }
 
   func optionalString(_ key: String) throws(ConfigurationError) -> String? {
     guard let text = try scalar(key) else {
-      source.note(Self.join(path, key), "null")
+      source.note(path + [key], "null")
       return nil
     }
-    source.note(Self.join(path, key), Self.quoted(text))
+    source.note(path + [key], Self.quoted(text))
     return text
   }
 
@@ -73,7 +74,7 @@ final class YAMLSection {
     guard range.contains(value) else {
       throw error(key, "\(value) is outside \(range.lowerBound)...\(range.upperBound)")
     }
-    source.note(Self.join(path, key), String(value))
+    source.note(path + [key], String(value))
     return value
   }
 
@@ -84,13 +85,13 @@ final class YAMLSection {
     guard range.contains(value) else {
       throw error(key, "\(value) is outside \(range.lowerBound)...\(range.upperBound)")
     }
-    source.note(Self.join(path, key), "\(value)")
+    source.note(path + [key], "\(value)")
     return value
   }
 
   func optionalDouble(_ key: String) throws(ConfigurationError) -> Double? {
     let value = try number(key)
-    source.note(Self.join(path, key), value.map { "\($0)" } ?? "null")
+    source.note(path + [key], value.map { "\($0)" } ?? "null")
     return value
   }
 
@@ -108,7 +109,7 @@ final class YAMLSection {
     case "false": value = false
     case let text?: throw error(key, "`\(text)` is neither true nor false")
     }
-    source.note(Self.join(path, key), String(value))
+    source.note(path + [key], String(value))
     return value
   }
 
@@ -116,21 +117,21 @@ final class YAMLSection {
     _ key: String, default fallback: Value
   ) throws(ConfigurationError) -> Value {
     guard let text = try scalar(key) else {
-      source.note(Self.join(path, key), fallback.rawValue)
+      source.note(path + [key], fallback.rawValue)
       return fallback
     }
     guard let value = Value.allCases.first(where: { $0.rawValue.lowercased() == text.lowercased() }) else {
       let choices = Value.allCases.map(\.rawValue).joined(separator: ", ")
       throw error(key, "`\(text)` is none of \(choices)")
     }
-    source.note(Self.join(path, key), value.rawValue)
+    source.note(path + [key], value.rawValue)
     return value
   }
 
   func strings(_ key: String, default fallback: [String]) throws(ConfigurationError) -> [String] {
     asked.insert(key)
     let values: [String]
-    if let override = source.override(Self.join(path, key)) {
+    if let override = source.override(path + [key]) {
       values = override.split(separator: ",").map(String.init)
     } else if let node = value(key) {
       guard case .sequence(let sequence) = node else { throw error(key, "must be a list") }
@@ -143,7 +144,7 @@ final class YAMLSection {
     } else {
       values = fallback
     }
-    source.note(Self.join(path, key), "[" + values.map(Self.quoted).joined(separator: ", ") + "]")
+    source.note(path + [key], "[" + values.map(Self.quoted).joined(separator: ", ") + "]")
     return values
   }
 
@@ -168,20 +169,19 @@ final class YAMLSection {
   /// A mapping of arbitrary keys to plain values.
   func dictionary(_ key: String) throws(ConfigurationError) -> [String: String] {
     let section = try self.section(key)
-    let prefix = section.path + "."
-    let names = Set(section.keys).union(source.overriddenPaths(under: prefix).map { String($0.dropFirst(prefix.count)) })
     var values: [String: String] = [:]
-    for name in names.sorted() { values[name] = try section.string(name) }
+    let added = source.overrides(below: section.path).filter { !section.keys.contains($0) }
+    for name in section.keys + added { values[name] = try section.string(name) }
     return values
   }
 
   func section(_ key: String) throws(ConfigurationError) -> YAMLSection {
     asked.insert(key)
-    return try YAMLSection(path: Self.join(path, key), source: source, node: value(key))
+    return try YAMLSection(path: path + [key], source: source, node: value(key))
   }
 
   func has(_ key: String) -> Bool {
-    source.override(Self.join(path, key)) != nil || mapping.contains { $0.key == key }
+    source.override(path + [key]) != nil || mapping.contains { $0.key == key }
   }
 
   /// Throws if the file has a key that no getter asked for.
@@ -194,7 +194,7 @@ final class YAMLSection {
         } else {
           "; known here: " + asked.sorted().joined(separator: ", ")
         }
-      throw source.error(Self.join(path, key), line, "unknown key" + hint)
+      throw source.error(path + [key], line, "unknown key" + hint)
     }
   }
 
@@ -204,13 +204,11 @@ final class YAMLSection {
 
   private func scalar(_ key: String) throws(ConfigurationError) -> String? {
     asked.insert(key)
-    if let override = source.override(Self.join(path, key)) { return override }
+    if let override = source.override(path + [key]) { return override }
     guard let node = value(key), !node.isNull else { return nil }
     guard let text = node.scalar?.string else { throw error(key, "must be one plain value") }
     return text
   }
-
-  private static func join(_ path: String, _ key: String) -> String { path.isEmpty ? key : path + "." + key }
 
   private static func quoted(_ text: String) -> String {
     let plain = text.allSatisfy { $0.isLetter || $0.isNumber || "-_./:@".contains($0) }
@@ -235,12 +233,22 @@ final class YAMLSection {
   }
 }
 
+/// A value that the program uses, wherever it comes from; passwords and secrets are hidden.
+public struct EffectiveValue: Sendable {
+  /// Keys from the root.
+  public let path: [String]
+  /// As YAML.
+  public let value: String
+
+  public var name: String { path.joined(separator: ".") }
+}
+
 /// The file that sections come from, with what overrides it and what was read from it.
 final class YAMLSource {
   private let file: String
   private var overrides: [String: String]
   private var usedOverrides: Set<String> = []
-  private(set) var effective: [(path: String, value: String)] = []
+  private(set) var effective: [EffectiveValue] = []
 
   /// - Parameter overrides: Dotted path → value, taken instead of what the file says.
   init(file: String, overrides: [String: String]) {
@@ -257,23 +265,29 @@ final class YAMLSource {
     } catch {
       throw ConfigurationError(file: file, line: nil, key: "", reason: "\(error)")
     }
-    return try YAMLSection(path: "", source: self, node: node)
+    return try YAMLSection(path: [], source: self, node: node)
   }
 
-  fileprivate func override(_ path: String) -> String? {
-    guard let value = overrides[path] else { return nil }
-    usedOverrides.insert(path)
+  fileprivate func override(_ path: [String]) -> String? {
+    let name = path.joined(separator: ".")
+    guard let value = overrides[name] else { return nil }
+    usedOverrides.insert(name)
     return value
   }
 
-  fileprivate func overriddenPaths(under prefix: String) -> [String] {
-    overrides.keys.filter { $0.hasPrefix(prefix) && $0.count > prefix.count }
+  /// The last parts of the overrides that name something below a path, sorted.
+  fileprivate func overrides(below path: [String]) -> [String] {
+    let prefix = path.joined(separator: ".") + "."
+    return overrides.keys.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }.sorted()
   }
 
-  fileprivate func note(_ path: String, _ value: String) { effective.append((path, value)) }
+  fileprivate func note(_ path: [String], _ value: String) {
+    let isSecret = path.last.map { $0.contains("password") || $0.contains("secret") } ?? false
+    effective.append(EffectiveValue(path: path, value: isSecret && value != "null" ? "\"(hidden)\"" : value))
+  }
 
-  fileprivate func error(_ key: String, _ line: Int?, _ reason: String) -> ConfigurationError {
-    ConfigurationError(file: file, line: line, key: key, reason: reason)
+  fileprivate func error(_ path: [String], _ line: Int?, _ reason: String) -> ConfigurationError {
+    ConfigurationError(file: file, line: line, key: path.joined(separator: "."), reason: reason)
   }
 
   /// Throws if an override named a key that does not exist.

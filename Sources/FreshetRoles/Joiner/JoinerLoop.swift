@@ -35,6 +35,10 @@ final class JoinerLoop {
   private var badItems: [DeadLetterRecord] = []
 
   private var machines: [PartitionID: JoinerPartition] = [:]
+  /// Where a partition ended when its end was last reached: beyond its last record there may be markers of transactions.
+  private var ends: [KafkaTopicPartition: Offset] = [:]
+  /// When an end was last asked for without being confirmed.
+  private var lastEndCheck: [KafkaTopicPartition: Instant] = [:]
   private var committed: [PartitionID: JoinerCommitPoint] = [:]
   private let output = JoinerOutput()
   private var isInTransaction = false
@@ -116,7 +120,8 @@ final class JoinerLoop {
           retire(partitions.map(\.partition))
         case .lost(let partitions):
           retire(partitions.map(\.partition))
-        case .endOfPartition(let partition, _):
+        case .endOfPartition(let partition, let offset):
+          ends[partition] = offset
           machines[partition.partition]?.reachedEnd(input(partition.topic), now: Instant.now())
         case .error(let error):
           logger.warning("\(error)")
@@ -196,13 +201,25 @@ final class JoinerLoop {
       let progress = machine.run(catalog: catalog, now: Instant.now(), output: output)
       try write(partition)
       switch progress {
-      case .drained: return
+      case .drained:
+        guard let topic = output.needsEnd, try isAtEnd(topic, partition) else { return }
+        machine.confirmedEnd(topic, now: Instant.now())
       case .outputFull: continue
       case .waitingForItems:
         try refreshItems(isStopped)
         for machine in machines.values { machine.itemsRefreshed(asOf: itemsAsOf) }
       }
     }
+  }
+
+  /// Asks the broker whether everything in a topic has been fed to the machine; not more often than every 20 ms.
+  private func isAtEnd(_ topic: JoinerTopic, _ partition: PartitionID) throws -> Bool {
+    let entry = KafkaTopicPartition(topic == .features ? topics.features : topics.actions, partition)
+    let now = Instant.now()
+    if let last = lastEndCheck[entry], now.milliseconds(since: last) < 20 { return false }
+    lastEndCheck[entry] = now
+    let reached = max(try consumer.position(entry) ?? .none, ends[entry] ?? .none)
+    return try consumer.queryWatermarks(entry, timeoutMs: 5_000).high <= reached
   }
 
   private func write(_ partition: PartitionID) throws {

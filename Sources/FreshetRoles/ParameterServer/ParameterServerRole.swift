@@ -43,7 +43,7 @@ public struct ParameterServerRole: Service {
       .standard(
         host: settings.host, port: address.port, password: configuration.cluster.password, serverName: "freshet-ps",
         serverVersion: FreshetVersion.current, commands: ParameterServerCommand.descriptions,
-        settings: Dictionary(configuration.effective, uniquingKeysWith: { $1 }).filter { $0.key != "cluster.password" }),
+        settings: configuration.settings),
       on: group
     ) { request, responder in
       endpoint.value.handle(request, responder)

@@ -11,9 +11,9 @@ import Synchronization
 ///
 /// A broker that is away and a topic that does not exist yet are logged and waited for.
 final class KafkaItemFeed: ItemFeed {
-  private static let recordsPerBatch = 128
+  static let recordsPerBatch = 128
   /// Batches handed over and not yet applied.
-  private static let batchesInFlight = 4
+  static let batchesInFlight = 4
   private static let metadataTimeoutMs = 1_500
 
   private let configuration: KafkaConfiguration

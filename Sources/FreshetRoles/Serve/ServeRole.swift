@@ -123,7 +123,7 @@ public struct ServeRole: Service {
         host: configuration.serving.host, port: options.port ?? configuration.serving.port,
         password: configuration.cluster.password, serverName: "freshet-serve", serverVersion: FreshetVersion.current,
         commands: ServingCommand.descriptions,
-        settings: Dictionary(configuration.effective, uniquingKeysWith: { $1 }).filter { $0.key != "cluster.password" }),
+        settings: configuration.settings),
       on: group
     ) { request, responder in
       endpoint.value.handle(request, responder)

@@ -138,10 +138,14 @@ final class ServingEngine {
     saysItemFields: Bool, fill: (FeatureScratch) throws(FeatureError) -> Void
   ) throws(FeatureError) -> UnsafeRawPointer {
     let key = extractor.text(of: model.itemKey, in: scratch)
+    guard saysItemFields else {
+      let item = try extractor.resolveItem(catalog.items, scratch)
+      if key != nil, item.known == nil { statistics.unknownItems += 1 }
+      // The catalog holds a known item, and the scratch another one's part, until the row is made.
+      return item.part
+    }
     let known = key.flatMap { catalog.items.item(key: $0) }
     if key != nil, known == nil { statistics.unknownItems += 1 }
-    // The catalog holds the item, so its part stays where it is.
-    if let known, !saysItemFields { return known.part.bytes }
     itemScratch.reset()
     if let known { try readCatalogRecord(known) }
     try fill(itemScratch)

@@ -34,20 +34,23 @@ public enum KafkaStartup {
   }
 
   /// Creates the cluster's topics that do not exist.
+  ///
+  /// Only the joined topics must have the configured number of partitions; `items` and `dead-letter` may have any.
   /// - Returns: The names of those that were created.
   static func createTopics(_ settings: KafkaSettings, admin: KafkaAdmin) throws -> [String] {
     let topics = settings.topics
+    let existing = try admin.partitionCounts(timeoutMs: 30_000)
     func topic(_ name: String, partitions: Int, _ properties: [String: String]) -> KafkaTopicSpecification {
       KafkaTopicSpecification(
         name, partitions: partitions, replicationFactor: settings.replicationFactor, properties: properties)
     }
-    return try admin.createTopics(
-      [
-        topic(topics.features, partitions: settings.partitions, [:]),
-        topic(topics.actions, partitions: settings.partitions, [:]),
-        topic(topics.examples, partitions: settings.partitions, [:]),
-        topic(topics.items, partitions: 1, ["cleanup.policy": "compact"]),
-        topic(topics.deadLetter, partitions: 1, [:]),
-      ], timeoutMs: 30_000)
+    var wanted = [topics.features, topics.actions, topics.examples].map {
+      topic($0, partitions: settings.partitions, [:])
+    }
+    if existing[topics.items] == nil {
+      wanted.append(topic(topics.items, partitions: 1, ["cleanup.policy": "compact"]))
+    }
+    if existing[topics.deadLetter] == nil { wanted.append(topic(topics.deadLetter, partitions: 1, [:])) }
+    return try admin.createTopics(wanted, timeoutMs: 30_000)
   }
 }

@@ -10,14 +10,14 @@ enum StatusPort {
 
   /// - Parameter text: Called on a loop of `group`.
   static func start(
-    host: String, port: Int, password: String?, name: String, settings: [(path: String, value: String)],
+    host: String, port: Int, password: String?, name: String, settings: [String: String],
     on group: any EventLoopGroup, text: @escaping @Sendable () -> InfoText
   ) async throws -> RESPServer {
     try await RESPServer.start(
       .standard(
         host: host, port: port, password: password, serverName: name, serverVersion: FreshetVersion.current,
         commands: [info],
-        settings: Dictionary(settings, uniquingKeysWith: { $1 }).filter { $0.key != "cluster.password" }),
+        settings: settings),
       on: group
     ) { request, responder in
       guard request.count <= 2 else {

@@ -57,7 +57,7 @@ public struct TrainerRole: Service {
     if port > 0 {
       listener = try await StatusPort.start(
         host: settings.host, port: port, password: cluster.password, name: "freshet-trainer",
-        settings: configuration.effective, on: group
+        settings: configuration.settings, on: group
       ) {
         endpoint.value.info
       }

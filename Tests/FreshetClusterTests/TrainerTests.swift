@@ -1,0 +1,225 @@
+import FreshetCore
+import FreshetModel
+import Testing
+
+@testable import FreshetCluster
+
+@Suite struct TrainerTests {
+  let model = TestModel.tiny
+  let partition = PartitionID(0)
+  let server = ServerID(0)
+  let map = ShardMap(shardCount: 2, serverCount: 1)
+  let now = Instant(nanoseconds: 1)
+
+  func trainer(allowsGap: Bool = false, depth: Int = 1, batchSize: Int = 4) -> Trainer {
+    Trainer(
+      configuration: Trainer.Configuration(
+        tables: model.tables, map: map, batchSize: batchSize, pipelineDepth: depth, maximumUnacknowledged: 4,
+        allowsGap: allowsGap, seed: 1))
+  }
+
+  func claimReply(_ watermarks: [Int64]) -> ClaimReply {
+    ClaimReply(
+      epoch: Epoch(1),
+      watermarks: watermarks.enumerated().map {
+        ClaimReply.ShardWatermark(shard: ShardID($0), watermark: Offset($1))
+      })
+  }
+
+  /// Brings a trainer to where the servers' watermarks and the log's bounds are known.
+  func locate(_ trainer: Trainer, _ watermarks: [Int64], start: Int64, end: Int64) -> [TrainerAction] {
+    var actions = trainer.handle(.assigned(partition), now: now)
+    actions += trainer.handle(.connected(server), now: now)
+    guard case .claim(_, _, let attempt)? = actions.first else {
+      Issue.record("no claim in \(actions)")
+      return []
+    }
+    _ = trainer.handle(.claimed(server, partition, attempt: attempt, .success(claimReply(watermarks))), now: now)
+    return trainer.handle(
+      .located(partition, attempt: attempt, start: Offset(start), end: Offset(end)), now: now)
+  }
+
+  func failure(_ actions: [TrainerAction]) -> ClusterError? {
+    actions.lazy.compactMap { if case .fail(let error) = $0 { error } else { nil } }.first
+  }
+
+  func fetch(_ actions: [TrainerAction]) -> Int64? {
+    actions.lazy.compactMap { if case .fetch(_, _, let from) = $0 { from.value } else { nil } }.first
+  }
+
+  func claims(_ actions: [TrainerAction], after attempt: UInt64) -> Bool {
+    actions.contains { if case .claim(_, _, let next) = $0 { next > attempt } else { false } }
+  }
+
+  func batch(_ offsets: some Sequence<Int64>) -> ExampleBatch {
+    var random = SeededGenerator(seed: 5)
+    return model.batch(offsets.map { model.example(offset: $0, fids: 9, random: &random) })
+  }
+
+  // MARK: - Where training begins
+
+  @Test func trainingBeginsAtTheSmallestWatermarkAndOnAnEmptyServerAtTheLogsStart() {
+    #expect(fetch(locate(trainer(), [30, 20], start: 5, end: 50)) == 20)
+    #expect(fetch(locate(trainer(), [20, 20], start: 20, end: 20)) == 20)
+    #expect(fetch(locate(trainer(), [-1, -1], start: 5, end: 50)) == 5)
+    #expect(fetch(locate(trainer(), [-1, 30], start: 0, end: 50)) == 0)
+  }
+
+  @Test func examplesThatKafkaDeletedStopTrainingWithAnErrorThatNamesThem() throws {
+    let actions = locate(trainer(), [30, 20], start: 25, end: 50)
+    let error = try #require(failure(actions))
+    #expect(error.kind == .gap)
+    for part in ["partition 0", "starts at 25", "below 20", "5 offsets", "--allow-gap"] {
+      #expect(error.message.contains(part), "\(part)")
+    }
+    #expect(fetch(actions) == nil)
+  }
+
+  @Test func withAllowGapTrainingGoesOnAndCountsWhatIsLost() {
+    let trainer = trainer(allowsGap: true)
+    let actions = locate(trainer, [30, 20], start: 25, end: 50)
+    #expect(failure(actions) == nil)
+    #expect(fetch(actions) == 25)
+    #expect(trainer.statistics.lostOffsets == 5)
+    #expect(actions.contains { if case .notice(let text) = $0 { text.contains("20 ..< 25") } else { false } })
+  }
+
+  @Test(arguments: [false, true])
+  func aTopicThatEndsBeforeTheWatermarkStopsTraining(allowsGap: Bool) throws {
+    let error = try #require(failure(locate(trainer(allowsGap: allowsGap), [30, 20], start: 0, end: 29)))
+    #expect(error.kind == .gap)
+    for part in ["partition 0", "ends at 29", "up to 30"] { #expect(error.message.contains(part), "\(part)") }
+  }
+
+  @Test func aClusterThatLostExamplesTrainsAllThatAreLeft() {
+    for seed in UInt64(0)..<10 {
+      var options = ExactlyOnceTests.options(seed)
+      options.faults = [.disconnect, .crashTrainer, .secondOwner]
+      options.batchSize = 1...4
+      options.allowsGap = true
+      let harness = ClusterHarness(options, seed: seed)
+      for _ in 0..<150 { harness.step() }
+      for (partition, log) in harness.logs.enumerated() {
+        harness.loseExamples(of: partition, below: log.examples[12].offset)
+      }
+      #expect(harness.run(limit: ExactlyOnceTests.stepLimit), "seed \(seed)")
+      #expect(harness.failures.isEmpty, "seed \(seed)")
+    }
+  }
+
+  // MARK: - Cuts
+
+  /// Shards at different watermarks and no example at some of them: every push begins where the one before ended, and none
+  /// spans a watermark.
+  @Test(arguments: [1, 2, 3, 4], [1, 3, 100])
+  func noBatchSpansAWatermarkAndPushesFollowEachOther(depth: Int, batchSize: Int) throws {
+    let machine = model.server(of: map)
+    machine.shards[0]!.advance(partition, to: Offset(10), minutes: 0)
+    machine.shards[1]!.advance(partition, to: Offset(20), minutes: 0)
+    let trainer = trainer(depth: depth, batchSize: batchSize)
+    var queue: [TrainerAction] = []
+    var pushes: [(from: Int64, to: Int64)] = []
+    queue += trainer.handle(.assigned(partition), now: now)
+    queue += trainer.handle(.connected(server), now: now)
+    // Requests and replies in order, as on one connection.
+    while !queue.isEmpty {
+      switch queue.removeFirst() {
+      case .claim(_, _, let attempt):
+        queue += trainer.handle(
+          .claimed(server, partition, attempt: attempt, .success(machine.claim(partition))), now: now)
+      case .locate(_, let attempt):
+        queue += trainer.handle(.located(partition, attempt: attempt, start: Offset(0), end: Offset(40)), now: now)
+      case .fetch(_, let attempt, let from):
+        #expect(from.value == 10)
+        for offsets in [[10, 11, 12], [13, 25], [26, 27, 28, 29]] as [[Int64]] {
+          queue += trainer.handle(.examples(partition, attempt: attempt, batch(offsets)), now: now)
+        }
+      case .pull(_, _, let attempt, let number, let body):
+        try machine.pull(body).withUnsafeBytes {
+          queue += trainer.handle(.pulled(server, partition, attempt: attempt, batch: number, .success($0)), now: now)
+        }
+      case .push(_, _, let attempt, let number, let epoch, let from, let to, let body):
+        pushes.append((from.value, to.value))
+        _ = try machine.push(body, partition, epoch, from.value, to.value)
+        queue += trainer.handle(.pushed(server, partition, attempt: attempt, batch: number, .success(())), now: now)
+      case .fail(let error): throw error
+      default: break
+      }
+    }
+    #expect(pushes.first?.from == 10)
+    #expect(pushes.last?.to == 30)
+    for (one, next) in zip(pushes, pushes.dropFirst()) { #expect(one.to == next.from) }
+    #expect(pushes.allSatisfy { $0.to <= 20 || $0.from >= 20 })
+    #expect(machine.watermarks.allSatisfy { $0.offset == Offset(30) })
+    #expect(machine.statistics.watermarkRefusals == 0)
+    #expect(trainer.statistics.restarts == 0)
+    #expect(machine.validation(taskCount: 1).tasks[0].total.count == 9)
+  }
+
+  // MARK: - Refusals
+
+  /// A trainer with one batch in flight.
+  func inFlight(_ trainer: Trainer) -> (attempt: UInt64, batches: [UInt64]) {
+    let actions = locate(trainer, [0, 0], start: 0, end: 50)
+    guard case .fetch(_, let attempt, _)? = actions.last else { return (0, []) }
+    let pulls = trainer.handle(.examples(partition, attempt: attempt, batch(0..<40)), now: now)
+    return (
+      attempt, pulls.compactMap { if case .pull(_, _, _, let batch, _) = $0 { batch } else { nil } }
+    )
+  }
+
+  @Test(arguments: [ClusterError.Code.fenced, .watermark, .moved, .refused])
+  func aRefusalThatAnotherClaimCanMendClaimsAgainAfterAPause(kind: ClusterError.Code) {
+    let trainer = trainer()
+    let (attempt, batches) = inFlight(trainer)
+    let error = ClusterError(kind, "no")
+    let actions = trainer.handle(
+      .pushed(server, partition, attempt: attempt, batch: batches[0], .failure(error)), now: now)
+    #expect(failure(actions) == nil)
+    #expect(actions.contains { if case .stopFetching = $0 { true } else { false } })
+    #expect(!claims(trainer.handle(.tick, now: now), after: 0))
+    let later = trainer.handle(.tick, now: now.advanced(byMs: 10_000))
+    #expect(claims(later, after: attempt))
+    // What belonged to the old claim changes nothing.
+    #expect(trainer.handle(.examples(partition, attempt: attempt, batch(40..<44)), now: now).isEmpty)
+    #expect(
+      trainer.handle(.pushed(server, partition, attempt: attempt, batch: batches[0], .failure(error)), now: now).isEmpty
+    )
+  }
+
+  @Test(arguments: [ClusterError.Code.mismatch, .malformed, .gap])
+  func aRefusalThatNoClaimCanMendStopsTraining(kind: ClusterError.Code) {
+    let trainer = trainer()
+    let (attempt, batches) = inFlight(trainer)
+    let actions = trainer.handle(
+      .pushed(server, partition, attempt: attempt, batch: batches[0], .failure(ClusterError(kind, "no"))), now: now)
+    #expect(failure(actions)?.kind == kind)
+    #expect(trainer.handle(.tick, now: now.advanced(byMs: 10_000)).isEmpty)
+  }
+
+  @Test func aReplyToAPullThatDoesNotFitStopsTrainingAndLaterRepliesChangeNothing() throws {
+    let trainer = trainer(depth: 2)
+    let (attempt, batches) = inFlight(trainer)
+    #expect(batches.count == 2)
+    func pulled(_ batch: UInt64, floats: Int) -> [TrainerAction] {
+      [Float](repeating: 0, count: floats).withUnsafeBytes {
+        trainer.handle(.pulled(server, partition, attempt: attempt, batch: batch, .success($0)), now: now)
+      }
+    }
+    #expect(failure(pulled(batches[0], floats: 3))?.kind == .mismatch)
+    for floats in 200..<400 { #expect(pulled(batches[1], floats: floats).isEmpty) }
+  }
+
+  @Test func aServerWithOtherShardsThanConfiguredStopsTraining() {
+    let trainer = trainer()
+    #expect(failure(locateWith(trainer, shards: [0]))?.kind == .mismatch)
+  }
+
+  func locateWith(_ trainer: Trainer, shards: [Int]) -> [TrainerAction] {
+    _ = trainer.handle(.assigned(partition), now: now)
+    _ = trainer.handle(.connected(server), now: now)
+    let reply = ClaimReply(
+      epoch: Epoch(1), watermarks: shards.map { ClaimReply.ShardWatermark(shard: ShardID($0), watermark: .none) })
+    return trainer.handle(.claimed(server, partition, attempt: 1, .success(reply)), now: now)
+  }
+}

@@ -1,0 +1,128 @@
+import FreshetCore
+import FreshetModel
+import Testing
+
+@testable import FreshetCluster
+
+@Suite struct TrainingStepTests {
+  let model = TestModel.deep
+
+  /// The largest difference between what servers hold and what the naive model does.
+  func difference(_ servers: [ShardServer], _ map: ShardMap, _ naive: NaiveModel) throws -> Double {
+    var largest = 0.0
+    for key in naive.keys {
+      let name = model.tables.layouts[key.table].name
+      let row = try servers[map.owner(of: map.shard(of: key.fid)).value].row(table: name, fid: key.fid)
+      #expect(row.exists)
+      for (mine, theirs) in zip(row.weights, naive.weights(key)) { largest = max(largest, abs(Double(mine) - theirs)) }
+    }
+    for (chunk, fid) in model.tables.denseLayout.fids.enumerated() {
+      let row = try servers[map.owner(of: map.shard(of: fid)).value].row(table: ModelTables.denseTableName, fid: fid)
+      for (index, mine) in row.weights.enumerated() {
+        largest = max(largest, abs(Double(mine) - naive.parameters[chunk * DenseLayout.chunkWidth + index]))
+      }
+    }
+    let rows = servers.reduce(0) { $0 + $1.tableTotals().dropLast().reduce(0) { $0 + $1.rows } }
+    #expect(rows == naive.keys.count)
+    return largest
+  }
+
+  @Test(arguments: [1, 2, 3])
+  func oneBatchThroughAnyNumberOfServersEqualsOneNaiveStep(serverCount: Int) throws {
+    #expect(model.tables.denseLayout.chunkCount == 2)
+    let map = ShardMap(shardCount: 5, serverCount: serverCount)
+    let servers = (0..<serverCount).map { model.server($0, of: map) }
+    let epochs = servers.map { $0.claim(PartitionID(0)).epoch }
+    var random = SeededGenerator(seed: UInt64(serverCount))
+    let examples = (0..<40).map { model.example(offset: Int64($0), fids: 9, random: &random) }
+    let batch = model.batch(examples)
+    var naive = NaiveModel(model)
+    let step = TrainingStep(tables: model.tables, map: map)
+    // The object is used again: a large batch, a part in the middle of another, a small one.
+    for range in [0..<25, 25..<26, 26..<40] {
+      step.begin(batch.slice(range))
+      for (number, server) in servers.enumerated() {
+        var writer = BinaryWriter(capacity: 64)
+        step.encodePull(ServerID(number), into: &writer)
+        let reply = try server.pull(writer.bytes)
+        let isLast = try reply.withUnsafeBytes { try step.accept($0, from: ServerID(number)) }
+        #expect(isLast == (number == serverCount - 1))
+      }
+      step.compute()
+      for (number, server) in servers.enumerated() {
+        var writer = BinaryWriter(capacity: 64)
+        step.encodePush(ServerID(number), reportsHere: number == 0, into: &writer)
+        let from = range.lowerBound == 0 ? -1 : Int64(range.lowerBound)
+        let outcome = try server.push(writer.bytes, PartitionID(0), epochs[number], from, Int64(range.upperBound))
+        #expect(outcome == .applied)
+      }
+      let logits = examples[range].map { naive.logits($0) }
+      naive.train(Array(examples[range]))
+      #expect(try difference(servers, map, naive) < 2e-5)
+      if range.lowerBound == 0 { try expectReport(servers[0], Array(examples[range]), logits) }
+    }
+  }
+
+  /// Predictions are made before training, of the stream as it was sampled.
+  func expectReport(_ server: ShardServer, _ examples: [TestExample], _ logits: [[Double]]) throws {
+    for task in 0..<2 {
+      var loss = 0.0
+      var count: UInt64 = 0
+      for (example, logit) in zip(examples, logits) where !example.labels[task].isNaN {
+        let sampled = Double(LogisticLoss.sampledLogit(Float(logit[task]), negativeRate: example.negativeRate))
+        loss += LogisticLoss.loss(logit: sampled, label: Double(example.labels[task]))
+        count += 1
+      }
+      let window = server.validation(taskCount: 2).tasks[task].total
+      #expect(window.count == count)
+      #expect(abs(window.loss - loss) < 1e-3)
+    }
+    let receipt = try #require(server.hostedShards.flatMap(\.receipts).first)
+    #expect(receipt.exampleCount == examples.count)
+    #expect(receipt.oldestIngest.milliseconds == examples[0].ingestTimeMs)
+    #expect(receipt.newestIngest.milliseconds == examples[examples.count - 1].ingestTimeMs)
+  }
+
+  @Test func aReplyOfTheWrongLengthOrTwiceIsRefused() throws {
+    let map = ShardMap(shardCount: 5, serverCount: 2)
+    var random = SeededGenerator(seed: 4)
+    let batch = model.batch([model.example(offset: 0, fids: 9, random: &random)])
+    let step = TrainingStep(tables: model.tables, map: map)
+    step.begin(batch.slice(0..<1))
+    var writer = BinaryWriter(capacity: 64)
+    step.encodePull(ServerID(0), into: &writer)
+    let reply = try model.server(0, of: map).pull(writer.bytes)
+    for wrong in [Array(reply.dropLast()), reply + [0], []] {
+      #expect(throws: ClusterError.self) { try wrong.withUnsafeBytes { try step.accept($0, from: ServerID(0)) } }
+    }
+    #expect(try reply.withUnsafeBytes { try !step.accept($0, from: ServerID(0)) })
+    #expect(throws: ClusterError.self) { try reply.withUnsafeBytes { try step.accept($0, from: ServerID(0)) } }
+  }
+
+  /// Zero staleness: with one batch at a time each one sees the gradients of all before it, however messages are delayed.
+  @Test(arguments: [(1, 1), (2, 4), (3, 16)])
+  func withoutPipeliningTrainingEqualsNaiveSequentialTraining(serverCount: Int, batchSize: Int) throws {
+    var options = ClusterHarness.Options()
+    options.model = model
+    options.servers = serverCount
+    options.shards = 5
+    options.partitions = 1
+    options.trainers = 1
+    options.examples = 300
+    options.fids = 20
+    options.batchSize = batchSize...batchSize
+    options.pipelineDepth = 1...1
+    let harness = ClusterHarness(options, seed: UInt64(serverCount))
+    #expect(harness.run(limit: 50_000))
+    var naive = NaiveModel(model)
+    var trained = 0
+    for batch in harness.batches {
+      let examples = harness.logs[0].examples.filter { $0.offset >= batch.from.value && $0.offset < batch.to.value }
+      naive.train(examples)
+      trained += examples.count
+    }
+    #expect(trained == 300)
+    #expect(harness.batches.count >= 300 / batchSize)
+    #expect(try difference(harness.servers, harness.map, naive) < 2e-3)
+  }
+}
