@@ -57,6 +57,7 @@ class Process:
 
     def __init__(self, name, arguments, log_directory, environment=None):
         self.name = name
+        self.was_signalled = False
         self.arguments = [str(argument) for argument in arguments]
         self.log_path = Path(log_directory) / f"{name}.log"
         with open(self.log_path, "ab") as log:
@@ -76,12 +77,17 @@ class Process:
     def is_running(self):
         return self.popen.poll() is None
 
+    @property
+    def has_failed(self):
+        return self.popen.poll() is not None and self.popen.returncode != 0 and not self.was_signalled
+
     def kill(self):
         """SIGKILL: no chance to tidy up."""
-        self.popen.kill()
+        self.signal(signal.SIGKILL)
         self.popen.wait(10)
 
     def signal(self, number):
+        self.was_signalled = True
         self.popen.send_signal(number)
 
     def wait(self, seconds=20.0):
@@ -90,7 +96,7 @@ class Process:
     def stop(self, seconds=15.0):
         """SIGTERM, then the exit code. A process that does not end in time is killed, and that is an error."""
         if self.is_running:
-            self.popen.send_signal(signal.SIGTERM)
+            self.signal(signal.SIGTERM)
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -75,7 +75,8 @@ BAD_ITEMS = [
     ("missing-field", b"6", json.dumps({"title": "No id (1990)"}).encode()),
     ("wrong-type", b"7", json.dumps({"item_id": "seven", "genres": []}).encode()),
     ("wrong-type", b"8", json.dumps({"item_id": 8, "year": "long ago"}).encode()),
-    ("null-payload", None, None),
+    # A deletion of something that cannot be an item.
+    ("wrong-type", b"nine", None),
 ]
 
 

@@ -59,11 +59,11 @@ def test_a_strict_replay_sends_nothing_and_fails_at_the_first_bad_row(make_clust
 
 
 def test_a_replay_sent_twice_is_learned_once(make_cluster):
-    # A window of a month holds the whole slice, which is of one day.
+    # These are of 20 days, and the window holds 30: when they come again, all of them are still remembered.
     cluster = make_cluster(settings={"joiner.window_ms": 2_592_000_000}).start_all(trainers=1, serve=False)
-    count = 300
+    count = 2_000
     for _ in range(2):
-        cluster.replay("--limit", count)
+        cluster.replay("--start", 14_900, "--limit", count)
     wait_until(
         lambda: cluster.info("joiner0")["features"] + cluster.info("joiner0")["actions"] == 4 * count,
         "both replays are joined")

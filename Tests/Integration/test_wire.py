@@ -11,14 +11,14 @@ WRONG = {
     "fid that is no number": (b"*3\r\n$3\r\nROW\r\n$9\r\nembedding\r\n$1\r\nx\r\n", b"-ERR ", False),
     "value that is not UTF-8": (b"*3\r\n$3\r\nROW\r\n$2\r\n\xff\xfe\r\n$1\r\n1\r\n", b"-ERR ", False),
     "protocol version 9": (b"*2\r\n$5\r\nHELLO\r\n$1\r\n9\r\n", b"-NOPROTO ", False),
-    "array of minus seven": (b"*-7\r\n", b"-ERR Protocol error", True),
+    "array length that is no number": (b"*one\r\n", b"-ERR Protocol error", True),
     "length that is no number": (b"*2\r\n$3\r\nGET\r\n$zz\r\nab\r\n", b"-ERR Protocol error", True),
     "array of integers": (b"*1\r\n:5\r\n", b"-ERR Protocol error", True),
     "bulk without its line end": (b"*1\r\n$4\r\nPINGxx*1\r\n", b"-ERR Protocol error", True),
     "argument of a terabyte": (b"*2\r\n$4\r\nECHO\r\n$1099511627776\r\n", b"-TOOBIG ", True),
     "a million arguments": (b"*1000000\r\n", b"-TOOBIG ", True),
     "endless inline line": (b"x" * 200_000, b"-TOOBIG ", True),
-    "TLS hello": (bytes.fromhex("16030100fa010000f60303") + bytes(300) + b"\n", b"-ERR ", True),
+    "TLS hello": (bytes.fromhex("16030100fa010000f60303") + bytes(300) + b"\r\n", b"-ERR unknown command", False),
     "quotes that do not end": (b'PING "abc\r\n', b"-ERR Protocol error", True),
 }
 
