@@ -1,0 +1,102 @@
+"""Scores computed from scratch: only the rows of the tables come from Freshet, by `ROW`."""
+
+import csv
+import re
+
+import numpy
+import xxhash
+import yaml
+
+from processes import CONFIGURATION, FIXTURE
+
+MASK = (1 << 64) - 1
+CHUNK_WIDTH = 256
+
+
+def fid(slot, value):
+    return xxhash.xxh3_64_intdigest(f"{slot}\0{value}".encode())
+
+
+def mix(value):
+    """The finaliser of MurmurHash3."""
+    value ^= value >> 33
+    value = value * 0xFF51AFD7ED558CCD & MASK
+    value ^= value >> 33
+    value = value * 0xC4CEB9FE1A85EC53 & MASK
+    return value ^ value >> 33
+
+
+def shard_of(fid_, shards):
+    return mix(fid_) * shards >> 64
+
+
+def read_movies(directory=FIXTURE):
+    """Item id → its fields as the item topic has them."""
+    movies = {}
+    with open(directory / "movies.csv", newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            year = re.match(r"(\d{4})", row["title"].rpartition("(")[2]) if "(" in row["title"] else None
+            genres = [] if row["genres"] == "(no genres listed)" else row["genres"].split("|")
+            movies[int(row["movieId"])] = {"year": [int(year[1])] if year else [], "genres": genres}
+    return movies
+
+
+class Reference:
+    """DeepFM in numpy with the rows that a port serves."""
+
+    def __init__(self, client):
+        self.client = client
+        model = yaml.safe_load(CONFIGURATION.read_text())["model"]
+        assert model["network"]["kind"] == "deepfm"
+        self.slots = list(model["slots"])
+        self.hidden = model["network"]["hidden"]
+        self.factors = model["tables"]["embedding"]["dimension"]
+        self.movies = read_movies()
+        self.rows = {}
+        self.dense = self.read_dense()
+
+    def row(self, table, fid_):
+        """(exists, weights)"""
+        if (table, fid_) not in self.rows:
+            reply = self.client.execute_command("ROW", table, str(fid_))
+            self.rows[table, fid_] = int(reply[0]), numpy.array([float(x) for x in reply[1:]])
+        return self.rows[table, fid_]
+
+    def read_dense(self):
+        """Weights and biases of each layer, the heads' last."""
+        widths = [len(self.slots) * self.factors, *self.hidden, 1]
+        count = sum(inputs * outputs + outputs for inputs, outputs in zip(widths, widths[1:]))
+        chunks = [self.row("dense", mix(chunk))[1] for chunk in range(-(-count // CHUNK_WIDTH))]
+        assert all(len(chunk) == CHUNK_WIDTH for chunk in chunks)
+        flat = numpy.concatenate(chunks)
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            weights, flat = flat[:inputs * outputs].reshape(inputs, outputs), flat[inputs * outputs:]
+            biases, flat = flat[:outputs], flat[outputs:]
+            layers.append((weights, biases))
+        assert not flat.any(), "the padding is zeros"
+        return layers
+
+    def fids(self, user, item):
+        """Slot → fids. The data set says nothing of its users but who they are."""
+        values = {"user_id": [user], "item_id": [item], **self.movies.get(item, {})}
+        return {slot: [fid(slot, value) for value in values.get(slot, [])] for slot in self.slots}
+
+    def score(self, user, item):
+        pooled = numpy.zeros((len(self.slots), self.factors))
+        linear = 0.0
+        for number, (slot, fids) in enumerate(self.fids(user, item).items()):
+            if not fids:
+                continue
+            rows = numpy.array([self.row("embedding", fid_)[1] for fid_ in fids])
+            assert rows.shape[1] == self.factors + 1
+            # Lists are averaged, and a list of one value is that value.
+            pooled[number] = rows[:, :-1].mean(axis=0)
+            linear += rows[:, -1].mean()
+        interactions = 0.5 * ((pooled.sum(axis=0) ** 2).sum() - (pooled ** 2).sum())
+        activation = pooled.reshape(-1)
+        for weights, biases in self.dense[:-1]:
+            activation = numpy.maximum(activation @ weights + biases, 0)
+        heads, bias = self.dense[-1]
+        logit = (activation @ heads)[0] + bias[0] + linear + interactions
+        return 1 / (1 + numpy.exp(-logit))

@@ -1,0 +1,112 @@
+"""Mistakes in configuration and surroundings: exit codes and messages."""
+
+import subprocess
+
+from processes import CONFIGURATION, Broker, Process, free_port, program
+from waiting import wait_until
+
+
+def run(*words, seconds=30):
+    return subprocess.run(
+        [program(), *map(str, words)], capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL)
+
+
+def test_an_unknown_key_is_named_with_its_line(tmp_path):
+    file = tmp_path / "cluster.yaml"
+    lines = CONFIGURATION.read_text().splitlines()
+    line = lines.index("trainer:") + 1
+    lines.insert(line, "  batchsize: 64")
+    file.write_text("\n".join(lines) + "\n")
+    for words in (["config", "check"], ["ps", "--index", "0"], ["trainer"], ["joiner"], ["serve"]):
+        done = run(*words, "-c", file)
+        assert done.returncode == 2, done.stderr
+        assert f"{file}:{line + 1}" in done.stderr
+        assert "trainer.batchsize" in done.stderr and "batch_size" in done.stderr
+
+
+def test_a_value_of_the_wrong_type_is_named_with_its_line(tmp_path):
+    file = tmp_path / "cluster.yaml"
+    text = CONFIGURATION.read_text().replace("batch_size: 32", "batch_size: many")
+    file.write_text(text)
+    line = text.splitlines().index("  batch_size: many") + 1
+    done = run("config", "check", "-c", file)
+    assert done.returncode == 2
+    assert f"{file}:{line}" in done.stderr and "trainer.batch_size" in done.stderr and "many" in done.stderr
+
+
+def test_a_missing_file_an_unknown_override_and_an_unknown_option_are_usage_errors(tmp_path):
+    for words, said in (
+        (["config", "check", "-c", tmp_path / "none.yaml"], "none.yaml"),
+        (["config", "check", "-c", CONFIGURATION, "--set", "trainer.speed=1"], "trainer.speed"),
+        (["config", "check", "-c", CONFIGURATION, "--set", "kafka.properties.no.such.property=1"], "no.such.property"),
+        (["ps", "-c", CONFIGURATION, "--index", "7"], "--index 7"),
+        (["trainer", "--colour", "red"], "--colour"),
+    ):
+        done = run(*words)
+        assert done.returncode == 2, (words, done.stderr)
+        assert said in done.stderr
+
+
+def test_the_shipped_configuration_is_right_and_prints_what_it_means(tmp_path):
+    assert run("config", "check", "-c", CONFIGURATION).returncode == 0
+    printed = run("config", "print", "-c", CONFIGURATION, "--set", "trainer.batch_size=7")
+    assert printed.returncode == 0 and "batch_size: 7" in printed.stdout
+    copy = tmp_path / "printed.yaml"
+    copy.write_text(printed.stdout)
+    assert run("config", "print", "-c", copy).stdout == printed.stdout
+
+
+def test_a_busy_port_ends_each_role_with_a_clear_message(make_cluster):
+    cluster = make_cluster()
+    cluster.command("ctl", "topics", "create")
+    cluster.start("ps0")
+    cluster.wait_until_listening("ps0")
+    port = cluster.port("ps0")
+    for words in (["ps", "--index", "0"], ["trainer", "--port", port], ["joiner", "--port", port],
+                  ["serve", "--port", port]):
+        done = cluster.run(*words, seconds=20)
+        assert done.returncode == 1, (words, done.stderr)
+        assert str(port) in done.stderr and "in use" in done.stderr, done.stderr
+    assert cluster.processes["ps0"].is_running
+
+
+def test_an_unreachable_broker_is_named_and_fail_fast_gives_up(make_cluster):
+    address = f"127.0.0.1:{free_port()}"
+    cluster = make_cluster(settings={"kafka.bootstrap_servers": address})
+    for words in (["trainer"], ["joiner"], ["serve"], ["ctl", "topics", "create"],
+                  ["replay", "--data", "Tests/Fixtures/ml-latest-small"]):
+        if words[0] == "replay":
+            words[2] = CONFIGURATION.parent.parent / words[2]
+        done = cluster.run(*words, "--fail-fast", seconds=30)
+        assert done.returncode == 1, (words, done.stderr)
+        assert address in done.stderr, (words, done.stderr)
+
+
+def test_roles_wait_for_a_broker_and_go_on_when_it_appears(make_cluster, tmp_path):
+    port = free_port()
+    cluster = make_cluster(settings={"kafka.bootstrap_servers": f"127.0.0.1:{port}"})
+    names = ["ps0", "ps1", "joiner0", "trainer0", "serve"]
+    for name in names:
+        cluster.start(name)
+    for name in ("joiner0", "trainer0", "serve"):
+        cluster.processes[name].wait_for_log(f"127.0.0.1:{port}")
+    cluster.check_running(*names)
+    broker = Broker(tmp_path / "broker", port)
+    try:
+        cluster.bootstrap_servers = broker.address
+        cluster.replay("--limit", 500)
+        cluster.expect_exactly(500)
+        cluster.wait_until_ready()
+        cluster.check_running(*names)
+        cluster.stop()
+    finally:
+        broker.stop()
+
+
+def test_a_process_without_a_broker_stops_at_once_when_asked(make_cluster):
+    cluster = make_cluster(settings={"kafka.bootstrap_servers": f"127.0.0.1:{free_port()}"})
+    for name in ("joiner0", "trainer0", "serve"):
+        process: Process = cluster.start(name)
+        cluster.wait_until_listening(name)
+        assert process.stop(10) == 0
+    wait_until(lambda: not any(process.is_running for process in cluster.processes.values()), "all have ended")

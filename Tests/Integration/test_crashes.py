@@ -1,0 +1,81 @@
+"""Processes are killed in the middle of the stream; every example still counts exactly once."""
+
+import signal
+
+import pytest
+
+from waiting import wait_until
+
+RATINGS = 9_000
+RATE = 3_000
+
+
+@pytest.fixture
+def streaming(make_cluster):
+    """A cluster in the middle of a stream of `RATINGS` ratings."""
+    def start(**options):
+        cluster = make_cluster()
+        cluster.start_all(**options)
+        cluster.start_replay("--limit", RATINGS, "--rate", RATE)
+        cluster.wait_for_examples(RATINGS // 6)
+        return cluster
+    return start
+
+
+def finish(cluster, seconds=40.0):
+    replay = cluster.processes["replay0"]
+    assert replay.wait(30) == 0, replay.log
+    cluster.expect_exactly(RATINGS, seconds)
+
+
+def is_in_the_middle(cluster):
+    """A crash after the end of the stream would prove nothing."""
+    return cluster.processes["replay0"].is_running
+
+
+def test_a_killed_trainer_and_a_killed_replica_lose_and_repeat_nothing(streaming):
+    cluster = streaming()
+    assert is_in_the_middle(cluster)
+    cluster.kill("trainer0")
+    cluster.kill("serve")
+    cluster.start("trainer0")
+    cluster.start("serve")
+    finish(cluster)
+    cluster.wait_until_ready()
+    rows = sum(cluster.info(f"ps{index}")["embedding_rows"] for index in (0, 1))
+    wait_until(lambda: cluster.info("serve")["embedding_rows"] == rows, "the new replica has every row")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_a_joiner_that_ends_and_comes_back_makes_no_example_twice(streaming, how):
+    cluster = streaming()
+    assert is_in_the_middle(cluster)
+    cluster.processes["joiner0"].signal(how)
+    assert cluster.processes["joiner0"].wait() == (0 if how == signal.SIGTERM else -signal.SIGKILL)
+    cluster.start("joiner0")
+    finish(cluster)
+    assert cluster.dead_letters() == []
+
+
+def test_the_other_joiner_takes_over_from_one_that_is_killed(streaming):
+    cluster = streaming(joiners=2)
+    assert is_in_the_middle(cluster)
+    # Both have work, or the test shows nothing.
+    joined = [cluster.info(f"joiner{index}").get("joined", 0) for index in (0, 1)]
+    assert all(joined), joined
+    cluster.kill("joiner0")
+    finish(cluster)
+    assert cluster.dead_letters() == []
+
+
+def test_a_parameter_server_that_lost_its_shards_is_trained_again_from_the_log(streaming):
+    cluster = streaming()
+    assert is_in_the_middle(cluster)
+    cluster.kill("ps1")
+    cluster.start("ps1")
+    # It comes back empty. What it had learned and counted is read again; the other server takes nothing twice.
+    finish(cluster)
+    rows = sum(cluster.info(f"ps{index}")["embedding_rows"] for index in (0, 1))
+    wait_until(lambda: cluster.info("serve")["embedding_rows"] == rows, "the replica follows the server's new life")
+    assert cluster.info("ps0")["duplicate_pushes"] > 0
+    assert cluster.info("ps0")["task0_examples"] + cluster.info("ps1")["task0_examples"] == RATINGS

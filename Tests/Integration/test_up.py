@@ -1,0 +1,77 @@
+"""`freshet up`: one command for a whole cluster on one machine."""
+
+import os
+import re
+import signal
+
+import pytest
+
+from cluster import SERVERS
+from processes import Process, is_alive
+from waiting import wait_until
+
+ROLES = {"ps-0", "ps-1", "joiner", "trainer-0", "trainer-1", "serve-0"}
+
+
+@pytest.fixture
+def up(make_cluster):
+    """A cluster whose processes are children of one `freshet up`."""
+    cluster = make_cluster()
+    # The second trainer takes the port after the first one's.
+    cluster.settings["trainer.port"] = 0
+    process = Process("up", cluster.arguments("up"), cluster.directory, cluster.environment())
+    cluster.processes["up"] = process
+    wait_until(lambda: set(children(process)) == ROLES, "every role is started", check=lambda: cluster.check_running("up"))
+    cluster.ports["joiner0"] = cluster.settings["joiner.port"]
+    for name in ("ps0", "ps1", "serve", "joiner0"):
+        wait_until(lambda: answers(cluster, name), f"{name} answers")
+    yield cluster, process
+    pids = children(process).values()
+    process.kill()
+    wait_until(lambda: not any(map(is_alive, pids)), "the children have ended")
+
+
+def answers(cluster, name):
+    try:
+        with cluster.client(name) as client:
+            return client.ping()
+    except OSError:
+        return False
+    except Exception as error:
+        assert "onnect" in str(error), error
+        return False
+
+
+def children(process):
+    """Name → process id of the last start of each child, as the log tells."""
+    return {name: int(pid) for name, pid in re.findall(r"msg=started child=(\S+) pid=(\d+)", process.log)}
+
+
+def test_up_runs_a_whole_cluster_and_starts_again_what_ends(up):
+    cluster, process = up
+    assert len(children(process)) == SERVERS + 4
+    cluster.replay("--limit", 2_000)
+    cluster.expect_exactly(2_000)
+    before = children(process)
+    assert all(map(is_alive, before.values()))
+    for name in ("joiner", "serve-0", "ps-1"):
+        os.kill(before[name], signal.SIGKILL)
+        wait_until(lambda: children(process)[name] != before[name], f"{name} is started again")
+    wait_until(lambda: answers(cluster, "serve"), "the replica answers again")
+    # The server lost its shards with its process: they are learned again.
+    cluster.expect_exactly(2_000)
+    cluster.wait_until_ready()
+
+
+def test_sigterm_ends_up_and_all_its_children(up):
+    _, process = up
+    pids = children(process).values()
+    assert process.stop(15) == 0
+    assert not any(map(is_alive, pids))
+
+
+def test_children_end_when_up_is_killed(up):
+    _, process = up
+    pids = children(process).values()
+    process.kill()
+    wait_until(lambda: not any(map(is_alive, pids)), "the children have ended", 15)
