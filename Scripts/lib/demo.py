@@ -205,6 +205,8 @@ def main():
         topics = {f"kafka.topics.{name}": prefix + name.replace("_", "-")
                   for name in ("features", "actions", "items", "examples", "dead_letter")}
         topics |= {"joiner.group": prefix + "joiner", "trainer.group": prefix + "trainer"}
+    # So that `finally` below runs: a demo that is told to stop leaves nothing behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     cluster = Cluster(os.path.abspath(arguments.binary), topics)
     say(f"demo: {total:,} ratings through {os.environ['FRESHET_KAFKA_BOOTSTRAP_SERVERS']}; "
         f"2 parameter servers, 1 joiner, {TRAINERS} trainers, {REPLICAS} replicas; logs in {OUTPUT}/")

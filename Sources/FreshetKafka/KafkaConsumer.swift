@@ -32,7 +32,10 @@ public final class KafkaConsumer {
     /// How long a broker that has nothing new keeps a fetch. A partition just resumed may wait that long.
     public var fetchWaitMs = 100
     /// The broker gives the partitions of a silent consumer to another one after that.
-    public var sessionTimeoutMs = 10_000
+    public var sessionTimeoutMs = 6_000
+    /// How long a consumer may go without a poll before it loses its partitions, and how long a rebalance waits for a
+    /// member. Some brokers wait that long for one that has died, whatever the session timeout says.
+    public var pollIntervalMs = 8_000
 
     public init(groupID: String, offsetReset: OffsetReset, startPaused: Bool) {
       self.groupID = groupID
@@ -74,6 +77,7 @@ public final class KafkaConsumer {
         // Some brokers ignore `fetch.max.bytes` and answer with all they have; that must not end the connection.
         "receive.message.max.bytes": "1000000000",
         "session.timeout.ms": String(options.sessionTimeoutMs),
+        "max.poll.interval.ms": String(max(options.pollIntervalMs, options.sessionTimeoutMs)),
         "heartbeat.interval.ms": String(max(1, min(3_000, options.sessionTimeoutMs / 5))),
       ], context: context)
     rd_kafka_poll_set_consumer(handle.pointer)

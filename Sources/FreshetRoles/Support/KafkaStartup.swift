@@ -9,9 +9,11 @@ public enum KafkaStartup {
     KafkaConfiguration(
       bootstrapServers: settings.bootstrapServers, properties: settings.properties, clientID: clientID
     ) { line in
-      // Lost connections come as events as well; their lines would say everything twice.
-      guard line.level <= 4, line.facility != "FAIL" else { return }
-      logger.log(level: line.level <= 3 ? .error : .warning, "kafka: \(line.message)")
+      // Lost connections come as events as well; their lines would say everything twice. The rest is for those who set
+      // librdkafka's `debug` property.
+      let level: Logger.Level =
+        line.level > 4 || line.facility == "FAIL" ? .debug : line.level > 3 ? .warning : .error
+      logger.log(level: level, "kafka: \(line.message)")
     }
   }
 

@@ -143,7 +143,7 @@ final class ExampleFeed: Sendable {
       partitions[partition] = Partition(attempt: attempt)
     case .stop(let partition):
       guard partitions[partition] != nil else { return }
-      partitions[partition]!.attempt = 0
+      partitions[partition] = Partition(attempt: 0)
       try consumer.pause(KafkaTopicPartition(topic, partition))
     case .consumed(let partition, let attempt, let count):
       guard var state = partitions[partition], state.attempt == attempt else { return }
@@ -162,6 +162,8 @@ final class ExampleFeed: Sendable {
       try consumer.resume(partition)
       return true
     } catch {
+      // Lost meanwhile: the event that says so comes with the next poll.
+      if error.reason == .notAssigned { return true }
       guard error.isRetriable || error.reason == .timedOut else { throw error }
       logger.warning("\(error); trying again", metadata: ["partition": "\(partition)"])
       return false
