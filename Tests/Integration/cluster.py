@@ -107,11 +107,17 @@ class Cluster:
         self.processes[name].kill()
 
     def stop(self):
+        """Ends every process by SIGTERM and returns their exit codes."""
         for process in self.processes.values():
             if process.is_running:
                 process.signal(signal.SIGTERM)
+        return {name: process.stop() for name, process in self.processes.items()}
+
+    def kill_all(self):
+        """After a test: nothing is left to be tidied up."""
         for process in self.processes.values():
-            process.stop()
+            if process.is_running:
+                process.kill()
 
     def replay(self, *options, data=FIXTURE, seconds=60):
         """Sends MovieLens ratings, all of them before it returns."""
