@@ -6,7 +6,7 @@ import Testing
 
 /// Invariant I2 under seeded faults. A failure names its seed; `ClusterHarness(options, seed:)` runs it again.
 @Suite struct ExactlyOnceTests {
-  static let stepLimit = 20_000
+  static let stepLimit = 5_000
 
   /// How often each table of each shard is updated when every example is applied once, in batches of one.
   static func expectedUpdates(_ harness: ClusterHarness) -> [[UInt64]] {
