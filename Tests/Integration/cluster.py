@@ -43,8 +43,6 @@ class Cluster:
             "joiner.port": free_port(),
             "serve.port": self.ports["serve"],
             "ps.sync_interval_ms": 100,
-            # The shortest that Kafka allows by default: members that were killed are missed sooner.
-            "kafka.properties.session.timeout.ms": 6000,
             **(settings or {}),
         }
 
