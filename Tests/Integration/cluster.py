@@ -43,8 +43,6 @@ class Cluster:
             "joiner.port": free_port(),
             "serve.port": self.ports["serve"],
             "ps.sync_interval_ms": 100,
-            # The shortest that Kafka allows by default: members that were killed are missed sooner.
-            "kafka.properties.session.timeout.ms": 6000,
             **(settings or {}),
         }
 
@@ -107,11 +105,17 @@ class Cluster:
         self.processes[name].kill()
 
     def stop(self):
+        """Ends every process by SIGTERM and returns their exit codes."""
         for process in self.processes.values():
             if process.is_running:
                 process.signal(signal.SIGTERM)
+        return {name: process.stop() for name, process in self.processes.items()}
+
+    def kill_all(self):
+        """After a test: nothing is left to be tidied up."""
         for process in self.processes.values():
-            process.stop()
+            if process.is_running:
+                process.kill()
 
     def replay(self, *options, data=FIXTURE, seconds=60):
         """Sends MovieLens ratings, all of them before it returns."""

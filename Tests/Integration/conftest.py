@@ -42,7 +42,7 @@ def make_cluster(bootstrap_servers, log_directory):
 
     yield make
     for cluster in clusters:
-        cluster.stop()
+        cluster.kill_all()
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def trained_cluster(bootstrap_servers, tmp_path_factory):
         cluster.wait_until_ready()
         yield cluster
     finally:
-        cluster.stop()
+        cluster.kill_all()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -129,14 +129,14 @@ def fed(bootstrap_servers, tmp_path_factory):
         expected |= {("actions", offsets["actions"][place]): reason for place, reason in bad_actions.items()}
         expected["actions", offsets["actions"][orphan]] = "orphan-action"
         expected["features", offsets["features"][late_feature]] = "late-feature"
-        expected["actions", offsets["actions"][late_action]] = "orphan-action"
+        expected["actions", offsets["actions"][late_action]] = "late-action"
         cluster.expect_exactly(GOOD + 1)
         wait_until(
             lambda: len(cluster.dead_letters()) >= len(expected) + len(BAD_ITEMS), "every bad record is a dead letter",
             check=cluster.check_healthy)
         yield cluster, expected, send
     finally:
-        cluster.stop()
+        cluster.kill_all()
 
 
 def found(cluster, *names):

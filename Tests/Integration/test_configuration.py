@@ -2,8 +2,7 @@
 
 import subprocess
 
-from processes import CONFIGURATION, Broker, Process, free_port, program
-from waiting import wait_until
+from processes import CONFIGURATION, FIXTURE, Broker, Process, free_port, program
 
 
 def run(*words, seconds=30):
@@ -73,13 +72,20 @@ def test_a_busy_port_ends_each_role_with_a_clear_message(make_cluster):
 def test_an_unreachable_broker_is_named_and_fail_fast_gives_up(make_cluster):
     address = f"127.0.0.1:{free_port()}"
     cluster = make_cluster(settings={"kafka.bootstrap_servers": address})
-    for words in (["trainer"], ["joiner"], ["serve"], ["ctl", "topics", "create"],
-                  ["replay", "--data", "Tests/Fixtures/ml-latest-small"]):
-        if words[0] == "replay":
-            words[2] = CONFIGURATION.parent.parent / words[2]
-        done = cluster.run(*words, "--fail-fast", seconds=30)
-        assert done.returncode == 1, (words, done.stderr)
-        assert address in done.stderr, (words, done.stderr)
+    commands = {
+        "trainer": ["trainer"],
+        "joiner": ["joiner"],
+        "serve": ["serve"],
+        "topics": ["ctl", "topics", "create"],
+        "replay": ["replay", "--data", FIXTURE],
+    }
+    started = {
+        name: Process(name, cluster.arguments(*words, "--fail-fast"), cluster.directory, cluster.environment())
+        for name, words in commands.items()
+    }
+    for name, process in started.items():
+        assert process.wait(30) == 1, (name, process.log)
+        assert address in process.log, (name, process.log)
 
 
 def test_roles_wait_for_a_broker_and_go_on_when_it_appears(make_cluster, tmp_path):
@@ -98,15 +104,19 @@ def test_roles_wait_for_a_broker_and_go_on_when_it_appears(make_cluster, tmp_pat
         cluster.expect_exactly(500)
         cluster.wait_until_ready()
         cluster.check_running(*names)
-        cluster.stop()
     finally:
         broker.stop()
 
 
-def test_a_process_without_a_broker_stops_at_once_when_asked(make_cluster):
-    cluster = make_cluster(settings={"kafka.bootstrap_servers": f"127.0.0.1:{free_port()}"})
-    for name in ("joiner0", "trainer0", "serve"):
-        process: Process = cluster.start(name)
-        cluster.wait_until_listening(name)
-        assert process.stop(10) == 0
-    wait_until(lambda: not any(process.is_running for process in cluster.processes.values()), "all have ended")
+def test_every_role_stops_when_asked_with_and_without_a_broker(make_cluster):
+    without = make_cluster(settings={"kafka.bootstrap_servers": f"127.0.0.1:{free_port()}"})
+    names = ["ps0", "ps1", "joiner0", "trainer0", "serve"]
+    for name in names:
+        without.start(name)
+    for name in names:
+        without.wait_until_listening(name)
+    cluster = make_cluster().start_all()
+    cluster.replay("--limit", 500)
+    cluster.expect_exactly(500)
+    for codes in (cluster.stop(), without.stop()):
+        assert set(codes.values()) == {0}, codes

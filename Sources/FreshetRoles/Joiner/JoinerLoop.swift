@@ -45,9 +45,9 @@ final class JoinerLoop {
   private var lastCommit = Instant.now()
   private var mustRestart = false
 
-  /// - Parameter instance: Tells this joiner from others of the group on the same machine; stable across restarts.
+  /// - Parameter instance: Tells this joiner from others of the group; stable across restarts. nil where nothing does.
   init(
-    configuration: FreshetConfiguration, extractor: FeatureExtractor, instance: String, status: JoinerStatus,
+    configuration: FreshetConfiguration, extractor: FeatureExtractor, instance: String?, status: JoinerStatus,
     logger: Logger
   ) throws {
     self.configuration = configuration
@@ -69,9 +69,9 @@ final class JoinerLoop {
     var options = KafkaConsumer.Options(groupID: settings.group, offsetReset: .earliest, startPaused: true)
     options.endOfPartitionEvents = true
     options.fetchWaitMs = 20
+    options.groupInstanceID = instance
     consumer = try KafkaConsumer(kafka, options: options)
-    var producerOptions = KafkaProducer.Options(
-      transactionalID: "\(settings.group)-\(ProcessInfo.processInfo.hostName)-\(instance)")
+    var producerOptions = KafkaProducer.Options(transactionalID: "\(settings.group)-\(instance ?? UUID().uuidString)")
     producerOptions.lingerMs = 2
     producer = try KafkaProducer(kafka, options: producerOptions)
     examples = try producer.topic(topics.examples)
@@ -119,12 +119,21 @@ final class JoinerLoop {
           }
           retire(partitions.map(\.partition))
         case .lost(let partitions):
+          // What the open transaction has of them is another joiner's to write now.
+          if isInTransaction {
+            failure = KafkaError(
+              .notAssigned, "the group has given the partitions to another joiner", requiresAbort: true)
+          }
           retire(partitions.map(\.partition))
         case .endOfPartition(let partition, let offset):
           ends[partition] = offset
           machines[partition.partition]?.reachedEnd(input(partition.topic), now: Instant.now())
         case .error(let error):
-          logger.warning("\(error)")
+          if error.isFatal {
+            failure = error
+          } else {
+            logger.warning("\(error)")
+          }
         }
       },
       onRecord: { record in

@@ -56,7 +56,8 @@ public struct JoinerRole: Service {
           outcome.isEnded
         }
         let loop = try JoinerLoop(
-          configuration: configuration, extractor: extractor, instance: "\(port)", status: status, logger: logger)
+          configuration: configuration, extractor: extractor, instance: StatusPort.instance(port: port), status: status,
+          logger: logger)
         try loop.run { outcome.isEnded }
         outcome.finish()
       } catch {

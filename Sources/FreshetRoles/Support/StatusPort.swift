@@ -1,3 +1,4 @@
+import Foundation
 import FreshetCore
 import FreshetNet
 import FreshetWire
@@ -7,6 +8,10 @@ import NIOCore
 enum StatusPort {
   static let info = CommandDescription(
     name: "INFO", arity: -1, syntax: "INFO [section]", summary: "State and counters as text")
+
+  /// Names a process among those of its role, on all machines and across restarts: a machine's port has one owner. By it the
+  /// Kafka group knows a process that comes back. nil without a port.
+  static func instance(port: Int) -> String? { port > 0 ? "\(ProcessInfo.processInfo.hostName)-\(port)" : nil }
 
   /// - Parameter text: Called on a loop of `group`.
   static func start(

@@ -56,12 +56,15 @@ final class ExampleFeed: Sendable {
   private static let pollMs = 5
 
   private let configuration: FreshetConfiguration
+  /// Tells this trainer from others of the group; stable across restarts. nil where nothing does.
+  private let instance: String?
   private let logger: Logger
   private let commands = NIOLockedValueBox<[Command]>([])
   private let shared = NIOLockedValueBox(Statistics())
 
-  init(configuration: FreshetConfiguration, logger: Logger) {
+  init(configuration: FreshetConfiguration, instance: String?, logger: Logger) {
     self.configuration = configuration
+    self.instance = instance
     self.logger = logger
   }
 
@@ -89,6 +92,7 @@ final class ExampleFeed: Sendable {
     var options = KafkaConsumer.Options(
       groupID: configuration.trainer.group, offsetReset: .earliest, startPaused: true)
     options.fetchWaitMs = 20
+    options.groupInstanceID = instance
     let consumer = try KafkaConsumer(kafka, options: options)
     let deadLetters = try DeadLetterWriter(kafka, topic: configuration.kafka.topics.deadLetter)
     let topic = configuration.kafka.topics.examples
@@ -110,7 +114,7 @@ final class ExampleFeed: Sendable {
       }
       _ = try consumer.poll(
         maxRecords: Self.recordsPerPoll, timeoutMs: Self.pollMs,
-        onEvent: { event in handle(event, &partitions, &batches, deliver) },
+        onEvent: { event in try handle(event, &partitions, &batches, deliver) },
         onRecord: { record in
           try append(record, layout, &batches, deadLetters)
         })
@@ -173,7 +177,7 @@ final class ExampleFeed: Sendable {
   private func handle(
     _ event: KafkaEvent, _ partitions: inout [PartitionID: Partition], _ batches: inout [PartitionID: ExampleBatch],
     _ deliver: (Event) -> Void
-  ) {
+  ) throws(KafkaError) {
     switch event {
     case .assigned(let assigned):
       logger.info("assigned", metadata: ["partitions": "\(assigned.map { "\($0.partition)" }.joined(separator: ","))"])
@@ -189,7 +193,9 @@ final class ExampleFeed: Sendable {
         deliver(.revoked(entry.partition))
       }
     case .endOfPartition: break
-    case .error(let error): logger.warning("\(error)")
+    case .error(let error):
+      if error.isFatal { throw error }
+      logger.warning("\(error)")
     }
   }
 

@@ -40,11 +40,12 @@ public struct TrainerRole: Service {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let loop = group.next()
     let settings = configuration.trainer
-    let feed = ExampleFeed(configuration: configuration, logger: logger)
     let machine = Trainer.Configuration(
       tables: tables, map: configuration.cluster.map, batchSize: settings.batchSize,
       pipelineDepth: settings.pipelineDepth, maximumUnacknowledged: settings.maximumUnacknowledged,
       allowsGap: options.allowsGap, seed: UInt64.random(in: 0 ... .max))
+    let port = options.port ?? settings.port
+    let feed = ExampleFeed(configuration: configuration, instance: StatusPort.instance(port: port), logger: logger)
     let cluster = configuration.cluster
     let endpoint = try await loop.submit { [logger] in
       NIOLoopBound(
@@ -52,7 +53,6 @@ public struct TrainerRole: Service {
           machine: machine, cluster: cluster, loop: loop, feed: feed, outcome: outcome, logger: logger),
         eventLoop: loop)
     }.get()
-    let port = options.port ?? settings.port
     var listener: RESPServer?
     if port > 0 {
       listener = try await StatusPort.start(
