@@ -105,6 +105,11 @@ final class JoinerBench {
     partition.reachedEnd(.actions, now: now)
   }
 
+  /// The broker holds nothing that has not been fed.
+  func confirmEnds() {
+    for topic in JoinerTopic.allCases { partition.confirmedEnd(topic, now: now) }
+  }
+
   /// Topics whose log holds records that have not been fed: their ends are not confirmed.
   var unfinished: Set<JoinerTopic> = []
 

@@ -28,7 +28,7 @@ import Testing
     writer.write(shortText: "abc")
     for length in 0..<writer.count {
       Array(writer.bytes.prefix(length)).withUnsafeBytes { raw in
-        #expect(throws: MalformedBlob.self) {
+        _ = #expect(throws: MalformedBlob.self) {
           var reader = BinaryReader(raw, what: "test")
           _ = try reader.read(UInt64.self)
           _ = try reader.readShortText()

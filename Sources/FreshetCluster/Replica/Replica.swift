@@ -78,7 +78,7 @@ public final class Replica {
   public func ageMs(now: Instant) -> Double? {
     var age = 0.0
     for shard in shards {
-      guard let last = shard.lastFrame else { return nil }
+      guard let last = shard.lastCurrent else { return nil }
       age = max(age, now.milliseconds(since: last))
     }
     return age
@@ -163,6 +163,7 @@ public final class Replica {
         servers[server.value].waitUntil = now.advanced(byMs: servers[server.value].backoff.next())
       } else {
         servers[server.value].backoff.reset()
+        for shard in map.shards(of: server) { shards[Int(shard.value)].confirmCurrent(now: now) }
         ask(server, now)
       }
     case .failure(let error):

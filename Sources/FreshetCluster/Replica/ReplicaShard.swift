@@ -14,7 +14,8 @@ final class ReplicaShard {
   private(set) var newestMinutes: UInt32 = 0
   /// Whether a whole base has ever arrived: until then the shard answers with initial values where rows are missing.
   private(set) var isComplete = false
-  private(set) var lastFrame: Instant?
+  /// When the copy was last known to have everything that its server had sealed.
+  private(set) var lastCurrent: Instant?
   /// Marks the rows of the current base, so that rows the base does not hold can be found when it is complete.
   private var baseRound: UInt32 = 0
 
@@ -59,12 +60,17 @@ final class ReplicaShard {
     for (partition, offset) in frame.watermarks { promised[partition] = offset }
     if position.base == nil { watermarks = promised }
     newestMinutes = max(newestMinutes, frame.newestMinutes)
-    lastFrame = now
+    lastCurrent = now
     if case .base(_, next: nil) = frame.kind {
       for table in tables { table.removeRows(updatedBefore: baseRound) }
       isComplete = true
     }
     return .applied
+  }
+
+  /// The server had nothing newer.
+  func confirmCurrent(now: Instant) {
+    if isComplete && position.base == nil { lastCurrent = now }
   }
 
   /// Rows of the old copy go on answering until the base is complete.

@@ -80,7 +80,7 @@ public final class ShardServer {
   }
 
   /// Deltas list the watermarks of all partitions, and count them in 16 bits.
-  static let maximumPartitions: Int32 = 65_535
+  public static let maximumPartitions: Int32 = 65_535
 
   var hostedShards: [ShardState] { shards.compactMap { $0 } }
 

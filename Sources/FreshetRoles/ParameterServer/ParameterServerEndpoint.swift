@@ -53,6 +53,9 @@ final class ParameterServerEndpoint {
       }
       responder.reply { $0.writeSimpleString(outcome == .applied ? "OK" : "DUPLICATE") }
     case .claim(let partition):
+      guard (0..<ShardServer.maximumPartitions).contains(partition.value) else {
+        throw ClusterError(.mismatch, "partition \(partition) is not in 0 ..< \(ShardServer.maximumPartitions)")
+      }
       let reply = shards.claim(partition)
       responder.reply { encoder in
         encoder.writeArrayHeader(count: reply.integers.count)
