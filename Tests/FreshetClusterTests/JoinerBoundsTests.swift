@@ -72,6 +72,7 @@ import Testing
     bench.feature(100, "end", at: 6001)
     bench.end()
     bench.nowMs += 10_000
+    bench.confirmEnds()
     #expect(bench.partition.run(catalog: bench.catalog, now: bench.now, output: bench.output) == .outputFull)
     #expect(bench.output.byteCount < 1300)
     #expect(bench.partition.commitPoint == nil)

@@ -56,6 +56,7 @@ import Testing
     bench.feature(1, "b", at: 7000)
     bench.end()
     bench.nowMs += 10_000
+    bench.confirmEnds()
     #expect(bench.partition.run(catalog: bench.catalog, now: bench.now, output: bench.output) == .waitingForItems)
     #expect(bench.output.needsItems && bench.partition.commitPoint == nil)
     bench.output.removeAll()

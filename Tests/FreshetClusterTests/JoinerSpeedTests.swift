@@ -66,6 +66,8 @@ import Testing
     partition.reachedEnd(.features, now: now)
     partition.reachedEnd(.actions, now: now)
     now = now.advanced(byMs: 60_000)
+    partition.confirmedEnd(.features, now: now)
+    partition.confirmedEnd(.actions, now: now)
     _ = partition.run(catalog: catalog, now: now, output: output)
     examples += output.examples.count
     let seconds = Instant.now().milliseconds(since: start) / 1000

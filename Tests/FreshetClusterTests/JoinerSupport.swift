@@ -105,6 +105,12 @@ final class JoinerBench {
     partition.reachedEnd(.actions, now: now)
   }
 
+  /// The broker has nothing more of either topic.
+  func confirmEnds() {
+    partition.confirmedEnd(.features, now: now)
+    partition.confirmedEnd(.actions, now: now)
+  }
+
   /// Topics whose log holds records that have not been fed: their ends are not confirmed.
   var unfinished: Set<JoinerTopic> = []
 
