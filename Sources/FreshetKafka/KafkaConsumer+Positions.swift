@@ -112,17 +112,21 @@ extension KafkaConsumer {
   }
 
   /// Moves librdkafka. Just after an assignment it refuses ("erroneous state") until the partition has started.
+  ///
+  /// Versions before 2.1 take the timeout for microseconds: they give up after 10 ms of 10,000, and a busy machine needs longer.
+  /// The seek then still happens; another one to the same place waits for it.
   func moveTo(_ offset: Offset, _ partition: KafkaTopicPartition, timeoutMs: Int) throws(KafkaError) {
     let deadline = Instant.now().advanced(byMs: timeoutMs)
     while true {
       do throws(KafkaError) {
         return try moveOnce(offset, partition, timeoutMs: timeoutMs)
       } catch {
-        let isStarting =
-          error.errorCode == RD_KAFKA_RESP_ERR__STATE.rawValue
+        let isUnderWay =
+          error.errorCode == RD_KAFKA_RESP_ERR__TIMED_OUT.rawValue
+          || error.errorCode == RD_KAFKA_RESP_ERR__STATE.rawValue
           || error.errorCode == RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS.rawValue
           || error.errorCode == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION.rawValue
-        guard isStarting, Instant.now() < deadline else { throw error }
+        guard isUnderWay, Instant.now() < deadline else { throw error }
         usleep(1_000)
       }
     }
