@@ -106,6 +106,7 @@ import Testing
       try second.poll(maxRecords: 1, timeoutMs: 20, onEvent: { _ in }, onRecord: { _ in })
       return first.assignment.count == 1 && second.assignment.count == 1
     }
-    #expect(thrown == 1)
+    // A slow machine may see more than one rebalance.
+    #expect(thrown >= 1)
   }
 }
