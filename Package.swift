@@ -12,7 +12,9 @@ let cpu = Context.environment["FRESHET_CPU"] ?? defaultCPU
 let cpuFlags: [SwiftSetting] =
   cpu == "generic" ? [] : [.unsafeFlags(["-Xcc", "-march=\(cpu)", "-Xcc", "-mtune=\(cpu)", "-target-cpu", cpu])]
 let cpuCFlags: [CXXSetting] = cpu == "generic" ? [] : [.unsafeFlags(["-march=\(cpu)"])]
-let settings: [SwiftSetting] = cpuFlags
+// FRESHET_FUZZ=1 adds the fuzz targets and instruments all modules for them: see Scripts/fuzz.
+let isFuzzing = Context.environment["FRESHET_FUZZ"] == "1"
+let settings: [SwiftSetting] = cpuFlags + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : [])
 
 let nio: [Target.Dependency] = [
   .product(name: "NIOCore", package: "swift-nio"),
@@ -48,7 +50,8 @@ let package = Package(
     .target(name: "CSimdJSON", cxxSettings: cpuCFlags, linkerSettings: [.linkedLibrary("simdjson")]),
 
     module("FreshetCore", ["CXXHash"]),
-    module("FreshetTable", ["FreshetCore"]),
+    .target(name: "CIntrinsics"),
+    module("FreshetTable", ["FreshetCore", "CIntrinsics"]),
     module("FreshetModel", ["FreshetCore", "CSimdJSON", "COpenBLAS"]),
     module("FreshetWire", ["FreshetCore", .product(name: "NIOCore", package: "swift-nio")]),
     module("FreshetCluster", ["FreshetCore", "FreshetTable", "FreshetModel"]),
@@ -69,15 +72,22 @@ let package = Package(
     .executableTarget(
       name: "freshet",
       dependencies: [
-        "FreshetRoles", "FreshetNet", "FreshetWire", "FreshetCore",
+        "FreshetRoles", "FreshetNet", "FreshetWire", "FreshetTable", "FreshetCore",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ] + nio,
       swiftSettings: settings),
 
+    // Operation scripts for tables, for the tests and for the fuzzer. Optimised in debug builds too, since their model
+    // takes most of the time.
+    .target(
+      name: "FreshetTableScript", dependencies: ["FreshetTable", "FreshetCore"], path: "Tests/Support/TableScript",
+      swiftSettings: settings + [.unsafeFlags(["-O"])]),
+    .target(name: "CAllocationCount", path: "Tests/Support/AllocationCount"),
+
     tests("FreshetCore", ["FreshetCore"]),
-    tests("FreshetTable", ["FreshetTable", "FreshetCore"]),
+    tests("FreshetTable", ["FreshetTable", "FreshetTableScript", "CAllocationCount", "FreshetCore"]),
     tests("FreshetModel", ["FreshetModel", "FreshetCore"]),
     tests("FreshetWire", ["FreshetWire", "FreshetCore", .product(name: "NIOCore", package: "swift-nio")]),
     tests("FreshetCluster", ["FreshetCluster", "FreshetModel", "FreshetTable", "FreshetCore"]),
@@ -88,3 +98,10 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+if isFuzzing {
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz-table", dependencies: ["FreshetTableScript"], path: "Fuzz/Table", swiftSettings: settings,
+      linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]))
+}

@@ -2,7 +2,8 @@ import FreshetCore
 import FreshetModel
 import FreshetTable
 
-/// The tables of a cluster: those of the model, in the schema's order, and after them the one of the dense tensors.
+/// The tables of a cluster: those of the model, in the schema's order, those that overrides of slots make
+/// (`ModelSpec.rowTables`), and after them the one of the dense tensors.
 ///
 /// Every role derives them from the same configuration, so a table's position is its name on the wire.
 public struct ModelTables: Sendable {
@@ -13,7 +14,7 @@ public struct ModelTables: Sendable {
   public let poolsByMean: [Bool]
   /// By slot, the position of its table.
   public let tableOfSlot: [Int]
-  /// With the optimizers of training; the last one is the dense table.
+  /// With the optimizers of training, and limits of rows that hold for all shards together; the last one is the dense table.
   public let layouts: [TableLayout]
 
   public var denseTable: Int { layouts.count - 1 }
@@ -35,42 +36,28 @@ public struct ModelTables: Sendable {
       hidden: model.network.hidden, hasFactorizationMachine: model.network.kind != .logistic, tasks: model.tasks.count)
     denseLayout = DenseLayout(shape: shape)
     poolsByMean = model.slots.map { $0.pooling == .mean }
-    tableOfSlot = model.slots.map(\.table)
-    var layouts = model.tables.map { table in
-      TableLayout(
-        name: table.name, width: table.dimension + 1, optimizer: Optimizer(table.optimizer),
-        // Uniform in ±√3 σ has standard deviation σ.
-        initializer: .uniform(
-          bound: Float(table.initialDeviation * 3.0.squareRoot()), columns: table.dimension, seed: table.seed))
-    }
+    let rowTables = model.rowTables
+    tableOfSlot = rowTables.tableOfSlot
+    var layouts = rowTables.tables.map { TableLayout($0) }
     let initial = InitialRows(
       fids: denseLayout.fids, values: denseLayout.initialParameters(seed: model.tables[0].seed),
       width: DenseLayout.chunkWidth)
     layouts.append(
       TableLayout(
-        name: Self.denseTableName, width: DenseLayout.chunkWidth, optimizer: Optimizer(model.network.optimizer),
-        initializer: .tabulated(initial)))
+        name: Self.denseTableName, width: DenseLayout.chunkWidth, weightFormat: .float32,
+        optimizer: Optimizer(model.network.optimizer), gradientRules: GradientRules(model.network.optimizer),
+        initializer: .tabulated(initial), admission: .everything, expiry: .never))
     self.layouts = layouts
   }
 
   /// The same tables for a replica: weights without optimizer state.
-  public var servingLayouts: [TableLayout] {
-    layouts.map {
-      TableLayout(name: $0.name, width: $0.width, optimizer: .weightsOnly, initializer: $0.initializer)
+  /// - Parameter weightFormat: Of embeddings. The dense tensors, a small part of a model that every score reads, stay as they
+  ///   are.
+  func servingLayouts(weightFormat: WeightFormat) -> [TableLayout] {
+    layouts.enumerated().map { position, layout in
+      layout.serving(weightFormat: position == denseTable ? layout.weightFormat : weightFormat)
     }
   }
 
   public func makeNetwork() -> Network { Network(shape: shape, poolsByMean: poolsByMean) }
-}
-
-extension Optimizer {
-  init(_ spec: OptimizerSpec) {
-    switch spec {
-    case .sgd(let rate):
-      self = .sgd(SGD(learningRate: Float(rate)))
-    case .adagrad(let rate, let accumulator, let epsilon):
-      self = .adagrad(
-        Adagrad(learningRate: Float(rate), initialAccumulator: Float(accumulator), epsilon: Float(epsilon)))
-    }
-  }
 }

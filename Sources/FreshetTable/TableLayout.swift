@@ -3,20 +3,78 @@ import FreshetCore
 /// What all rows of a table share.
 public struct TableLayout: Sendable {
   public let name: String
-  /// Floats of weights in a row: `factors + 1` for an embedding (the last one is the linear weight), the chunk size for
-  /// dense tensors. In `1...1024`.
+  /// Weights in a row: `factors + 1` for an embedding (the last one is the linear weight), the chunk size for dense tensors.
+  /// In `1...1024`.
   public let width: Int
+  public let weightFormat: WeightFormat
   public let optimizer: Optimizer
+  public let gradientRules: GradientRules
   public let initializer: Initializer
+  public let admission: Admission
+  public let expiry: Expiry
 
-  public init(name: String, width: Int, optimizer: Optimizer, initializer: Initializer) {
+  public init(
+    name: String, width: Int, weightFormat: WeightFormat, optimizer: Optimizer, gradientRules: GradientRules,
+    initializer: Initializer, admission: Admission, expiry: Expiry
+  ) {
     precondition((1...1024).contains(width), "table \(name): width \(width) is not in 1...1024")
     self.name = name
     self.width = width
+    self.weightFormat = weightFormat
     self.optimizer = optimizer
+    self.gradientRules = gradientRules
     self.initializer = initializer
+    self.admission = admission
+    self.expiry = expiry
   }
 
-  /// Floats of a row: weights, then optimizer state.
-  public var stride: Int { width + optimizer.stateWidth(for: width) }
+  /// The same rows as a replica keeps them: weights alone, which come and go as its servers say.
+  public func serving(weightFormat: WeightFormat) -> TableLayout {
+    TableLayout(
+      name: name, width: width, weightFormat: weightFormat, optimizer: .weightsOnly, gradientRules: .none,
+      initializer: initializer, admission: .everything, expiry: .never)
+  }
+
+  /// Bytes of a row: weights, then optimizer state.
+  public var strideBytes: Int { RowShape(self).strideBytes }
+}
+
+/// Which rows go away by themselves.
+public struct Expiry: Sendable, Hashable {
+  /// Event time after its last update when a row counts as absent; nil for never. Measured against the newest update of the
+  /// table, not the clock on the wall, so a replay forgets what the first run forgot.
+  public var timeToLiveMinutes: UInt32?
+  /// Most rows of the table; beyond it the row of a sample goes that was updated longest ago. Nil for no limit.
+  public var maximumRows: Int?
+
+  public static let never = Expiry(timeToLiveMinutes: nil, maximumRows: nil)
+
+  public init(timeToLiveMinutes: UInt32?, maximumRows: Int?) {
+    precondition(maximumRows ?? 1 >= 1 && timeToLiveMinutes ?? 1 >= 1)
+    self.timeToLiveMinutes = timeToLiveMinutes
+    self.maximumRows = maximumRows
+  }
+}
+
+/// Where the parts of a row lie.
+struct RowShape: Sendable {
+  let width: Int
+  /// Of the weights, up to the first float of state.
+  let weightBytes: Int
+  let stateVectors: Int
+  let stateScalars: Int
+  let strideBytes: Int
+
+  init(_ layout: TableLayout) {
+    width = layout.width
+    weightBytes = (width * layout.weightFormat.byteCount + 3) & ~3
+    (stateVectors, stateScalars) = layout.optimizer.stateShape
+    let bytes = weightBytes + (stateVectors * width + stateScalars) * 4
+    // Rows that begin with a cache line touch the fewest of them, if that costs little memory.
+    let aligned = (bytes + 63) & ~63
+    strideBytes = aligned - bytes <= bytes / 8 ? aligned : bytes
+  }
+
+  /// Floats of a row as they are handed out: weights, then state.
+  var floatCount: Int { width + stateVectors * width + stateScalars }
 }

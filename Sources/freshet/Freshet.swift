@@ -16,6 +16,7 @@ struct Freshet: AsyncParsableCommand {
       ControlCommand.self,
       QueryCommand.self,
       ConfigCommand.self,
+      BenchCommand.self,
     ])
 
   private static let usageCodes: Set = ["usage", "configuration", "schema", "bad-option", "kafka-invalid-property"]

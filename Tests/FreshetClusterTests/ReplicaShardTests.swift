@@ -6,7 +6,7 @@ import Testing
 
 /// The rules by which a shard's copy takes or leaves a frame, one by one.
 @Suite struct ReplicaShardTests {
-  let shard = ReplicaShard(id: ShardID(0), layouts: TestModel.tiny.tables.servingLayouts)
+  let shard = ReplicaShard(id: ShardID(0), layouts: TestModel.tiny.tables.servingLayouts(weightFormat: .float32))
   let partition = PartitionID(3)
   let now = Instant(nanoseconds: 1)
 

@@ -126,7 +126,7 @@ import Testing
   @Test func framesThatCannotBeUsedAreNotAskedForAgainAtOnce() throws {
     let model = TestModel.tiny
     let map = ShardMap(shardCount: 1, serverCount: 1)
-    let replica = Replica(tables: model.tables, map: map, compressor: NoCompressor(), seed: 1)
+    let replica = Replica(tables: model.tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
     let now = Instant(nanoseconds: 1)
     #expect(Self.asks(replica.handle(.connected(ServerID(0)), now: now)))
     for (shard, width) in [(0, 7), (1, 2)] {
@@ -167,7 +167,7 @@ import Testing
     let model = TestModel.tiny
     let map = ShardMap(shardCount: 1, serverCount: 1)
     let server = model.server(of: map, deltaLogBytes: 64 << 20)
-    let replica = Replica(tables: model.tables, map: map, compressor: NoCompressor(), seed: 1)
+    let replica = Replica(tables: model.tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
     var requests = replica.handle(.connected(ServerID(0)), now: Instant(nanoseconds: 1))
     let epoch = server.claim(PartitionID(0)).epoch
     let fids = (0..<600).map { Fid($0) }

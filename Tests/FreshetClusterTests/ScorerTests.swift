@@ -56,7 +56,7 @@ import Testing
 
   @Test func scoresEqualANaiveNetworkOnTheRowsThatTheReplicaDumps() throws {
     let server = model.server(of: map)
-    let replica = Replica(tables: model.tables, map: map, compressor: NoCompressor(), seed: 1)
+    let replica = Replica(tables: model.tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
     let scorer = Scorer(replica: replica)
     var random = SeededGenerator(seed: 9)
     // Fids up to 15 are trained, those up to 60 partly unknown.
@@ -87,7 +87,7 @@ import Testing
   }
 
   @Test func anEmptyBatchAndExamplesWithoutFidsAreScored() throws {
-    let replica = Replica(tables: model.tables, map: map, compressor: NoCompressor(), seed: 1)
+    let replica = Replica(tables: model.tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
     let scorer = Scorer(replica: replica)
     #expect(scorer.probabilities(of: model.batch([])) == [])
     let bare = TestExample(offset: 0, slots: [[], [], [], []], dense: [0.5, -0.5], labels: [.nan, .nan])

@@ -8,7 +8,7 @@ import Testing
   let model = TestModel.deep
 
   /// The largest difference between what servers hold and what the naive model does.
-  func difference(_ servers: [ShardServer], _ map: ShardMap, _ naive: NaiveModel) throws -> Double {
+  func difference(_ model: TestModel, _ servers: [ShardServer], _ map: ShardMap, _ naive: NaiveModel) throws -> Double {
     var largest = 0.0
     for key in naive.keys {
       let name = model.tables.layouts[key.table].name
@@ -58,7 +58,7 @@ import Testing
       }
       let logits = examples[range].map { naive.logits($0) }
       naive.train(Array(examples[range]))
-      #expect(try difference(servers, map, naive) < 2e-5)
+      #expect(try difference(model, servers, map, naive) < 2e-5)
       if range.lowerBound == 0 { try expectReport(servers[0], Array(examples[range]), logits) }
     }
   }
@@ -102,6 +102,20 @@ import Testing
   /// Zero staleness: with one batch at a time each one sees the gradients of all before it, however messages are delayed.
   @Test(arguments: [(1, 1), (2, 4), (3, 16)])
   func withoutPipeliningTrainingEqualsNaiveSequentialTraining(serverCount: Int, batchSize: Int) throws {
+    try expectNaiveTraining(model, serverCount: serverCount, batchSize: batchSize)
+  }
+
+  /// Slots of one configured table with rates of their own learn at those, in tables of their own.
+  @Test func slotsOfOneTableLearnAtTheirOwnRates() throws {
+    let model = model.changed {
+      $0.slots[0].overrides.learningRate = 0.5
+      $0.slots[3].overrides.learningRate = 0.01
+    }
+    #expect(model.tables.tableOfSlot == [2, 1, 0, 3])
+    try expectNaiveTraining(model, serverCount: 2, batchSize: 4)
+  }
+
+  func expectNaiveTraining(_ model: TestModel, serverCount: Int, batchSize: Int) throws {
     var options = ClusterHarness.Options()
     options.model = model
     options.servers = serverCount
@@ -123,6 +137,6 @@ import Testing
     }
     #expect(trained == 300)
     #expect(harness.batches.count >= 300 / batchSize)
-    #expect(try difference(harness.servers, harness.map, naive) < 2e-3)
+    #expect(try difference(model, harness.servers, harness.map, naive) < 2e-3)
   }
 }

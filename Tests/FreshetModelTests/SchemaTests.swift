@@ -36,6 +36,36 @@ import Testing
     ("tables[0].dimension", { $0.tables[0].dimension = 513 }),
     ("tables[0].optimizer.learning_rate", { $0.tables[0].optimizer = .sgd(learningRate: 0) }),
     ("tables[0].initial_deviation", { $0.tables[0].initialDeviation = .nan }),
+    (
+      "tables[0].optimizer.momentum",
+      { $0.tables[0].optimizer = OptimizerSpec(.momentum(momentum: 1), learningRate: 1) }
+    ),
+    (
+      "tables[0].optimizer.decay",
+      { $0.tables[0].optimizer = OptimizerSpec(.rmsProp(decay: -0.1, epsilon: 1e-8), learningRate: 1) }
+    ),
+    (
+      "network.optimizer.beta2",
+      {
+        // Rounds to 1 with 32 bits.
+        $0.network.optimizer = OptimizerSpec(
+          .adam(beta1: 0.9, beta2: 1 - 1e-12, epsilon: 1e-8), learningRate: 1)
+      }
+    ),
+    ("tables[0].optimizer.beta", { $0.tables[0].optimizer = OptimizerSpec(.ftrl(beta: -1), learningRate: 1) }),
+    ("tables[0].optimizer.l1", { $0.tables[0].optimizer.l1 = -1 }),
+    ("tables[0].optimizer.l2", { $0.tables[0].optimizer.l2 = .nan }),
+    ("tables[0].optimizer.clip_value", { $0.tables[0].optimizer.clipValue = 0 }),
+    ("network.optimizer.clip_norm", { $0.network.optimizer.clipNorm = -.infinity }),
+    ("tables[0].admission.minimum_count", { $0.tables[0].admission = .minimumCount(1, sketchBytes: 64) }),
+    ("tables[0].admission.minimum_count", { $0.tables[0].admission = .minimumCount(256, sketchBytes: 64) }),
+    ("tables[0].admission.sketch_bytes", { $0.tables[0].admission = .minimumCount(2, sketchBytes: 63) }),
+    ("tables[0].admission.probability", { $0.tables[0].admission = .probability(1) }),
+    ("tables[0].expiry.time_to_live_minutes", { $0.tables[0].timeToLiveMinutes = 0 }),
+    ("tables[0].maximum_rows", { $0.tables[0].maximumRows = 0 }),
+    ("slots[1].learning_rate", { $0.slots[1].overrides.learningRate = 0 }),
+    ("slots[1].admission.probability", { $0.slots[1].overrides.admission = .probability(0) }),
+    ("slots[1].expiry.time_to_live_minutes", { $0.slots[1].overrides.timeToLiveMinutes = .max }),
     ("network.hidden", { $0.network.hidden = [] }),
     ("network.hidden[1]", { $0.network.hidden = [8, 0] }),
     ("network.hidden", { $0.network.kind = .fm }),
@@ -74,5 +104,6 @@ import Testing
     #expect(!changed { $0.tables[0].dimension = 8 })
     #expect(!changed { $0.name = "other" })
     #expect(!changed { $0.slots[7].pooling = .sum })
+    #expect(!changed { $0.slots[7].overrides.learningRate = 1 })
   }
 }

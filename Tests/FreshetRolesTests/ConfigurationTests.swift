@@ -65,6 +65,104 @@ import Testing
     #expect(error?.message == "override: trainer.batch: unknown key")
   }
 
+  /// The shipped file with other text for its table, its first slot and its network's optimizer.
+  func model(table: String = "", slot: String = "", optimizer: String? = nil) throws -> ModelSpec {
+    var text = try Self.shipped
+    text = text.replacing("      seed: 1\n", with: "      seed: 1\n      \(table)\n")
+    text = text.replacing("    user_id: {}\n", with: "    user_id: {\(slot)}\n")
+    if let optimizer {
+      text = text.replacing(
+        "optimizer: {kind: adagrad, learning_rate: 0.03, initial_accumulator: 0, epsilon: 1.0e-8}",
+        with: "optimizer: {\(optimizer)}")
+    }
+    let configuration = try parse(text)
+    #expect(try parse(configuration.effectiveYAML).model == configuration.model, "printed and read back")
+    return configuration.model
+  }
+
+  static let optimizers: [(String, OptimizerSpec)] = [
+    ("kind: sgd", OptimizerSpec(.sgd, learningRate: 0.05)),
+    ("kind: momentum", OptimizerSpec(.momentum(momentum: 0.9), learningRate: 0.01)),
+    ("kind: momentum, momentum: 0.5", OptimizerSpec(.momentum(momentum: 0.5), learningRate: 0.01)),
+    ("kind: adagrad", .standard),
+    ("kind: rmsprop", OptimizerSpec(.rmsProp(decay: 0.9, epsilon: 1e-8), learningRate: 0.001)),
+    ("kind: rmsprop, decay: 0.8, epsilon: 0.1", OptimizerSpec(.rmsProp(decay: 0.8, epsilon: 0.1), learningRate: 0.001)),
+    ("kind: adam", OptimizerSpec(.adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8), learningRate: 0.001)),
+    (
+      "kind: adam, beta1: 0.8, beta2: 0.95, epsilon: 0.1, learning_rate: 2",
+      OptimizerSpec(.adam(beta1: 0.8, beta2: 0.95, epsilon: 0.1), learningRate: 2)
+    ),
+    ("kind: ftrl", OptimizerSpec(.ftrl(beta: 1), learningRate: 0.05)),
+    (
+      "kind: ftrl, beta: 2, l1: 3, l2: 4, clip_value: 5, clip_norm: 6",
+      OptimizerSpec(.ftrl(beta: 2), learningRate: 0.05, l1: 3, l2: 4, clipValue: 5, clipNorm: 6)
+    ),
+    (
+      "kind: sgd, l1: 3, l2: 4, clip_value: 5, clip_norm: 6",
+      OptimizerSpec(.sgd, learningRate: 0.05, l1: 3, l2: 4, clipValue: 5, clipNorm: 6)
+    ),
+  ]
+
+  @Test(arguments: optimizers)
+  func everyOptimizerIsReadWithItsKeysAndDefaults(text: String, expected: OptimizerSpec) throws {
+    #expect(try model(optimizer: text).network.optimizer == expected)
+  }
+
+  @Test func rulesOfTablesAndOverridesOfSlotsAreRead() throws {
+    let plain = try model()
+    #expect(plain.tables[0].weights == .fp32 && plain.tables[0].admission == .everything)
+    #expect(plain.tables[0].timeToLiveMinutes == nil && plain.tables[0].maximumRows == nil)
+    #expect(plain.slots.allSatisfy { $0.overrides == .none })
+    let spec = try model(
+      table: "weights: bf16\n      maximum_rows: 5000\n      expiry: {time_to_live_minutes: 90}\n"
+        + "      admission: {minimum_count: 3}",
+      slot: "learning_rate: 0.5, admission: {probability: 0.25}, expiry: {time_to_live_minutes: 0}")
+    let table = spec.tables[0]
+    #expect(table.weights == .bf16 && table.maximumRows == 5000 && table.timeToLiveMinutes == 90)
+    #expect(table.admission == .minimumCount(3, sketchBytes: 262_144))
+    #expect(
+      spec.slots[0].overrides
+        == SlotOverrides(learningRate: 0.5, admission: .probability(0.25), timeToLiveMinutes: 0))
+    #expect(spec.rowTables.tables.map(\.name) == ["embedding", "embedding/user_id"])
+    #expect(try model(slot: "admission: {minimum_count: 1}").slots[0].overrides.admission == .everything)
+    #expect(
+      try model(table: "admission: {minimum_count: 9, sketch_bytes: 640}").tables[0].admission
+        == .minimumCount(9, sketchBytes: 640))
+  }
+
+  @Test func replicasKeepTheWeightsThatTheFileSays() throws {
+    #expect(try parse(Self.shipped).serving.weights == .float32)
+    #expect(try parse(Self.shipped, ["serve.weights": "fp16"]).serving.weights == .float16)
+  }
+
+  static let mistakesOfTables: [(table: String, slot: String, expected: String)] = [
+    (
+      "admission: {minimum_count: 2, probability: 0.5}", "",
+      "model.tables.embedding.admission.probability: cannot stand beside `minimum_count`"
+    ),
+    ("admission: {minimum_count: 256}", "", "model.tables.embedding.admission.minimum_count: 256 is outside 1...255"),
+    ("admission: {sketch_bytes: 64}", "", "model.tables.embedding.admission.sketch_bytes: needs `minimum_count`"),
+    ("admission: {probability: 0}", "", "model.tables.embedding.admission.probability: 0.0 is outside"),
+    ("expiry: {time_to_live_hours: 1}", "", "model.tables.embedding.expiry.time_to_live_hours: unknown key"),
+    ("maximum_rows: 0", "", "model.tables.embedding.maximum_rows: 0 is outside"),
+    ("weights: fp8", "", "model.tables.embedding.weights: `fp8` is none of fp32, fp16, bf16"),
+    ("", "learning_rate: -1", "model.slots.user_id.learning_rate: -1.0 is outside"),
+    ("", "admission: {count: 2}", "model.slots.user_id.admission.count: unknown key"),
+  ]
+
+  @Test(arguments: mistakesOfTables)
+  func mistakesInTheRulesOfRowsAreNamed(table: String, slot: String, expected: String) {
+    let error = #expect(throws: ConfigurationError.self) { try model(table: table, slot: slot) }
+    #expect(error?.message.contains(expected) == true, "\(error?.message ?? "")")
+  }
+
+  @Test func aKeyOfAnotherOptimizerIsUnknown() {
+    let error = #expect(throws: ConfigurationError.self) {
+      try model(optimizer: "kind: adam, initial_accumulator: 0.1")
+    }
+    #expect(error?.message.contains("model.network.optimizer.initial_accumulator: unknown key") == true)
+  }
+
   @Test func secretsAreHiddenAndDottedKeysStayWhole() throws {
     let configuration = try parse(
       Self.shipped,

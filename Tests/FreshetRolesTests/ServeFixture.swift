@@ -62,7 +62,7 @@ final class ServeFixture {
     tables = try ModelTables(Self.model)
     let (map, layouts) = (map, tables.layouts)
     servers = (0..<2).map { Self.makeServer(map, layouts, number: $0, generation: UInt64(7 + $0)) }
-    replica = Replica(tables: tables, map: map, compressor: NoCompressor(), seed: 1)
+    replica = Replica(tables: tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
     engine = try ServingEngine(
       model: Self.model, replica: replica, limits: ServingLimits(maxCandidates: maxCandidates))
   }

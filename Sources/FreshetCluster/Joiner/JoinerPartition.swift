@@ -108,7 +108,7 @@ public final class JoinerPartition {
   /// Whether everything below the committed positions has been seen again.
   public var isRestored: Bool { inputs[0].isRestored && inputs[1].isRestored }
 
-  /// Whether the shell should not feed the topic for now. It may finish a batch that it has begun.
+  /// Whether the shell should hold the topic back. It may finish a batch that it has begun.
   public func isPaused(_ topic: JoinerTopic) -> Bool { inputs[topic.rawValue].isPaused }
 
   public var waitingFeatureCount: Int { store.count }

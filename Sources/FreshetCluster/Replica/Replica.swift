@@ -58,11 +58,14 @@ public final class Replica {
   private var actions: [ReplicaAction] = []
   public private(set) var statistics = Statistics()
 
-  public init(tables: ModelTables, map: ShardMap, compressor: any BlockCompressor, seed: UInt64) {
+  /// - Parameter weightFormat: What the copy's embeddings are kept as.
+  public init(
+    tables: ModelTables, map: ShardMap, weightFormat: WeightFormat, compressor: any BlockCompressor, seed: UInt64
+  ) {
     self.tables = tables
     self.map = map
     self.compressor = compressor
-    let layouts = tables.servingLayouts
+    let layouts = tables.servingLayouts(weightFormat: weightFormat)
     shards = (0..<map.shardCount).map { ReplicaShard(id: ShardID($0), layouts: layouts) }
     servers = (0..<map.serverCount).map {
       Server(backoff: Backoff(baseMs: 100, capMs: 2_000, seed: seed ^ UInt64($0)))
@@ -117,6 +120,11 @@ public final class Replica {
   /// - Returns: Whether the row exists.
   func copyWeights(table: Int, fid: Fid, into output: UnsafeMutablePointer<Float>) -> Bool {
     shards[ShardMap.shardIndex(of: fid, shardCount: map.shardCount)].tables[table].copyWeights(of: fid, into: output)
+  }
+
+  /// One slice of a table's housekeeping (`EmbeddingTable.maintain`), in the first table that has any.
+  public func maintainTables() {
+    _ = shards.lazy.flatMap(\.tables).contains { $0.maintain() }
   }
 
   // MARK: - Events

@@ -21,7 +21,7 @@ final class ReplicaShard {
 
   init(id: ShardID, layouts: [TableLayout]) {
     self.id = id
-    tables = layouts.map { EmbeddingTable(layout: $0) }
+    tables = layouts.map { EmbeddingTable(layout: $0, feeds: 0) }
   }
 
   enum Outcome: Equatable {

@@ -29,13 +29,14 @@ extension ShardServer {
   }
 
   private static func takeDelta(of table: EmbeddingTable, number: Int) -> SyncFrame.Table? {
-    let tombstones = table.takeRemoved()
-    guard table.touchedCount > 0 || !tombstones.isEmpty else { return nil }
+    let tombstones = table.takeRemoved(feed: ShardFeed.sync)
+    let touched = table.touchedCount(feed: ShardFeed.sync)
+    guard touched > 0 || !tombstones.isEmpty else { return nil }
     let width = table.layout.width
     var delta = SyncFrame.Table(table: number, width: width, fids: [], tombstones: tombstones, weights: [])
-    delta.fids.reserveCapacity(table.touchedCount)
-    delta.weights.reserveCapacity(table.touchedCount * width)
-    table.takeTouched { fid, weights in
+    delta.fids.reserveCapacity(touched)
+    delta.weights.reserveCapacity(touched * width)
+    table.takeTouched(feed: ShardFeed.sync) { fid, weights in
       delta.fids.append(fid)
       delta.weights.append(contentsOf: UnsafeBufferPointer(start: weights, count: width))
     }

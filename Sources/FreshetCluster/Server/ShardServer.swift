@@ -10,6 +10,7 @@ public final class ShardServer {
   public struct Configuration: Sendable {
     public let map: ShardMap
     public let server: ServerID
+    /// With limits of rows that hold for all shards together; each shard takes its share.
     public let layouts: [TableLayout]
     /// Tells this life of the server's shards from earlier ones; random, not 0.
     public let generation: UInt64
@@ -61,6 +62,7 @@ public final class ShardServer {
   var deltaLogs: [DeltaLog?]
   /// What the last sealed delta said, for base chunks: they promise no more than that.
   var sealedWatermarks: [[(partition: PartitionID, offset: Offset)]]
+  var expirySweep: ExpirySweep
   private var epochs: [PartitionID: Epoch] = [:]
   public internal(set) var statistics = Statistics()
 
@@ -72,7 +74,11 @@ public final class ShardServer {
     self.configuration = configuration
     let map = configuration.map
     let hosted = (0..<map.shardCount).map { map.owners[$0] == configuration.server }
-    shards = hosted.enumerated().map { $1 ? ShardState(id: ShardID($0), layouts: configuration.layouts) : nil }
+    let layouts = configuration.layouts.map { $0.share(ofShards: map.shardCount) }
+    shards = hosted.enumerated().map { $1 ? ShardState(id: ShardID($0), layouts: layouts) : nil }
+    expirySweep = ExpirySweep(
+      shards: map.shards(of: configuration.server).map { Int($0.value) },
+      tables: layouts.indices.filter { layouts[$0].expiry.timeToLiveMinutes != nil })
     deltaLogs = hosted.map {
       $0 ? DeltaLog(generation: configuration.generation, maximumBytes: configuration.deltaLogBytes) : nil
     }
@@ -191,24 +197,6 @@ public final class ShardServer {
     }
   }
 
-  public func tableTotals() -> [(name: String, rows: Int, bytes: Int, statistics: TableStatistics)] {
-    configuration.layouts.enumerated().map { number, layout in
-      var rows = 0
-      var bytes = 0
-      var sum = TableStatistics()
-      for shard in hostedShards {
-        let table = shard.tables[number]
-        rows += table.rowCount
-        bytes += table.sizeBytes
-        sum.inserts += table.statistics.inserts
-        sum.updates += table.statistics.updates
-        sum.removals += table.statistics.removals
-        sum.nonFiniteGradients += table.statistics.nonFiniteGradients
-      }
-      return (layout.name, rows, bytes, sum)
-    }
-  }
-
   // MARK: - Checks
 
   private func checkEpoch(_ epoch: Epoch, _ partition: PartitionID) throws(ClusterError) {
@@ -286,13 +274,13 @@ public final class ShardServer {
       var gradients = rows.start
       for section in sections {
         let shard = shards[Int(section.shard.value)]!
-        let table = shard.tables[section.table]
         if shard.watermark(of: partition) == from {
-          table.update(
-            UnsafeBufferPointer(rebasing: fids[first..<first + section.count]), gradients: gradients, minutes: minutes)
+          shard.update(
+            table: section.table, UnsafeBufferPointer(rebasing: fids[first..<first + section.count]),
+            gradients: gradients, minutes: minutes)
         }
         first += section.count
-        gradients += section.count * table.layout.width
+        gradients += section.count * configuration.layouts[section.table].width
       }
     }
     let reportShard = Self.reportShard(of: partition, shardCount: configuration.map.shardCount)

@@ -2,6 +2,13 @@ import FreshetCore
 import FreshetModel
 import FreshetTable
 
+/// Who learns what changed in a shard's tables.
+enum ShardFeed {
+  /// Deltas for replicas.
+  static let sync = 0
+  static let count = 1
+}
+
 /// Everything that one shard holds and that has to change together: rows, watermarks, and the progressive validation of the
 /// partitions that report to it. A snapshot of a shard is a copy of this at one instant (invariant I3).
 final class ShardState {
@@ -13,13 +20,28 @@ final class ShardState {
   /// By partition, then by task.
   private(set) var validation: [PartitionID: [ProgressiveValidation]] = [:]
   private(set) var newestMinutes: UInt32 = 0
+  /// By table with a time to live, the event time of its newest update: what its rows' age is measured against.
+  private var tableMinutes: [UInt32]
+  /// By table, how often something happened by which rows may have expired: its time moved on, or an update came that was
+  /// too old already.
+  private(set) var expiryCauses: [UInt64]
   /// Reports applied since the last delta was sealed; the replica turns them into freshness.
   private(set) var receipts: [BatchReceipt] = []
   private(set) var watermarksChanged = false
 
   init(id: ShardID, layouts: [TableLayout]) {
     self.id = id
-    tables = layouts.map { EmbeddingTable(layout: $0) }
+    tables = layouts.map { EmbeddingTable(layout: $0, feeds: ShardFeed.count) }
+    tableMinutes = layouts.map { _ in 0 }
+    expiryCauses = layouts.map { _ in 0 }
+  }
+
+  /// Applies gradients to one table (`EmbeddingTable.update`).
+  func update(table: Int, _ fids: UnsafeBufferPointer<Fid>, gradients: UnsafePointer<Float>, minutes: UInt32) {
+    tables[table].update(fids, gradients: gradients, minutes: minutes)
+    guard let timeToLive = tables[table].layout.expiry.timeToLiveMinutes else { return }
+    if minutes > tableMinutes[table] || tableMinutes[table] - minutes > timeToLive { expiryCauses[table] += 1 }
+    tableMinutes[table] = max(tableMinutes[table], minutes)
   }
 
   func watermark(of partition: PartitionID) -> Offset { watermarks[partition] ?? .none }

@@ -98,20 +98,6 @@ extension ModelSpec {
     }
   }
 
-  private func validateTables() throws(SchemaError) {
-    try requireCount(tables.count, in: 1...Limits.tables, at: "tables")
-    try requireUnique(tables.map(\.name), at: "tables")
-    for (index, table) in tables.enumerated() {
-      let path = "tables[\(index)]"
-      try requireName(table.name, at: path + ".name")
-      try requireCount(table.dimension, in: 0...Limits.dimension, at: path + ".dimension")
-      try validate(table.optimizer, at: path + ".optimizer")
-      guard table.initialDeviation.isFinite, table.initialDeviation >= 0 else {
-        throw SchemaError(path: path + ".initial_deviation", reason: "must be 0 or more")
-      }
-    }
-  }
-
   private func validateNetwork() throws(SchemaError) {
     try validate(network.optimizer, at: "network.optimizer")
     try requireCount(network.hidden.count, in: 0...Limits.hiddenLayers, at: "network.hidden")
@@ -145,24 +131,7 @@ extension ModelSpec {
     }
   }
 
-  private func validate(_ optimizer: OptimizerSpec, at path: String) throws(SchemaError) {
-    switch optimizer {
-    case .sgd(let rate):
-      try requirePositive(rate, at: path + ".learning_rate")
-    case .adagrad(let rate, let accumulator, let epsilon):
-      try requirePositive(rate, at: path + ".learning_rate")
-      guard accumulator.isFinite, accumulator >= 0 else {
-        throw SchemaError(path: path + ".initial_accumulator", reason: "must be 0 or more")
-      }
-      try requirePositive(epsilon, at: path + ".epsilon")
-    }
-  }
-
-  private func requirePositive(_ value: Double, at path: String) throws(SchemaError) {
-    guard value.isFinite, value > 0 else { throw SchemaError(path: path, reason: "must be above 0, is \(value)") }
-  }
-
-  private func requireName(_ name: String, at path: String) throws(SchemaError) {
+  func requireName(_ name: String, at path: String) throws(SchemaError) {
     guard !name.isEmpty else { throw SchemaError(path: path, reason: "is empty") }
     guard name.utf8.count <= Limits.nameBytes else {
       throw SchemaError(path: path, reason: "is longer than \(Limits.nameBytes) bytes")
@@ -170,13 +139,13 @@ extension ModelSpec {
     guard !name.utf8.contains(0) else { throw SchemaError(path: path, reason: "holds a zero byte") }
   }
 
-  private func requireCount(_ count: Int, in range: ClosedRange<Int>, at path: String) throws(SchemaError) {
+  func requireCount(_ count: Int, in range: ClosedRange<Int>, at path: String) throws(SchemaError) {
     guard range.contains(count) else {
       throw SchemaError(path: path, reason: "\(count) is outside \(range.lowerBound)...\(range.upperBound)")
     }
   }
 
-  private func requireUnique(_ names: [String], at path: String) throws(SchemaError) {
+  func requireUnique(_ names: [String], at path: String) throws(SchemaError) {
     var seen = Set<String>()
     for (index, name) in names.enumerated() where !seen.insert(name).inserted {
       throw SchemaError(path: "\(path)[\(index)].name", reason: "`\(name)` is used twice")

@@ -38,12 +38,20 @@ public struct ModelSpec: Sendable, Equatable {
     public static let fieldsPerCross = 8
     public static let denseFeatures = 1024
     public static let tables = 64
+    /// With those that slots' overrides make. One more is the dense tensors'; positions are one byte on the wire.
+    public static let rowTables = 254
     public static let tasks = 16
     public static let bucketBoundaries = 10_000
     public static let dimension = 512
     public static let hiddenLayers = 8
     public static let hiddenUnits = 4096
     public static let nameBytes = 255
+    public static let minimumCount = 255
+    /// Of an admission sketch.
+    public static let sketchBytes = 64...1 << 30
+    /// 190 years.
+    public static let timeToLiveMinutes = 100_000_000
+    public static let maximumRows = 1 << 40
     /// Bytes of one field value's canonical text; a longer one is a wrong record.
     public static let valueBytes = 4096
   }
@@ -52,7 +60,7 @@ public struct ModelSpec: Sendable, Equatable {
   public func slot(named name: String) -> SlotSpec? { slots.first { $0.name == name } }
 
   /// Changes whenever the meaning of an example record does: with the fields, the slots, the dense features, the tasks and
-  /// the keys, but not with tables, optimizers, pooling or the network. Examples carry it, so that a trainer refuses
+  /// the keys, but not with tables, optimizers, slots' overrides, pooling or the network. Examples carry it, so that a trainer refuses
   /// records that a joiner made from another schema.
   /// - Complexity: Serialises the schema; keep the result.
   public var fingerprint: UInt32 {

@@ -1,3 +1,20 @@
+/// What a slot does differently from its table. Nil leaves it as the table has it.
+public struct SlotOverrides: Sendable, Equatable {
+  /// Above 0.
+  public var learningRate: Double?
+  public var admission: AdmissionSpec?
+  /// Event time in minutes; 0 for never.
+  public var timeToLiveMinutes: UInt32?
+
+  public static let none = SlotOverrides()
+
+  public init(learningRate: Double? = nil, admission: AdmissionSpec? = nil, timeToLiveMinutes: UInt32? = nil) {
+    self.learningRate = learningRate
+    self.admission = admission
+    self.timeToLiveMinutes = timeToLiveMinutes
+  }
+}
+
 /// One feature column: raw fields in, fids out.
 public struct SlotSpec: Sendable, Equatable {
   /// How a value becomes the text that is hashed.
@@ -30,9 +47,12 @@ public struct SlotSpec: Sendable, Equatable {
   public var table: Int
   /// Default: `sum`. Of no effect on slots with at most one fid.
   public var pooling: Pooling
+  /// Slots with overrides of their own have rows of their own (`ModelSpec.rowTables`). Default: none.
+  public var overrides: SlotOverrides
 
   public init(
-    name: String, index: Int, fields: [Int], transform: Transform = .hash, table: Int = 0, pooling: Pooling = .sum
+    name: String, index: Int, fields: [Int], transform: Transform = .hash, table: Int = 0, pooling: Pooling = .sum,
+    overrides: SlotOverrides = .none
   ) {
     self.name = name
     self.index = index
@@ -40,6 +60,7 @@ public struct SlotSpec: Sendable, Equatable {
     self.transform = transform
     self.table = table
     self.pooling = pooling
+    self.overrides = overrides
   }
 
   public var isCross: Bool { fields.count > 1 }

@@ -1,13 +1,10 @@
-/// How gradients change weights.
-public enum OptimizerSpec: Sendable, Equatable {
-  /// `w −= learningRate × g`.
-  case sgd(learningRate: Double)
-  /// Adagrad (Duchi et al. 2011): `a += g²; w −= learningRate × g / (√a + epsilon)`, with `a` starting at
-  /// `initialAccumulator`.
-  case adagrad(learningRate: Double, initialAccumulator: Double, epsilon: Double)
-
-  /// Adagrad with the defaults: learning rate 0.05, initial accumulator 0.1, epsilon 1e-8.
-  public static let standard = OptimizerSpec.adagrad(learningRate: 0.05, initialAccumulator: 0.1, epsilon: 1e-8)
+/// How a table keeps the weights of its rows. Optimizer state is always 32 bits wide.
+public enum WeightPrecision: String, Sendable, CaseIterable {
+  case fp32
+  /// IEEE binary16.
+  case fp16
+  /// The upper half of a 32-bit float.
+  case bf16
 }
 
 /// The rows of all slots that share a dimension and an optimizer.
@@ -23,16 +20,30 @@ public struct TableSpec: Sendable, Equatable {
   public var initialDeviation: Double
   /// Seed of the initializer, which is a pure function of (seed, fid). Default: 1.
   public var seed: UInt64
+  /// What weights are kept as while they are trained. Default: `fp32`.
+  public var weights: WeightPrecision
+  /// Default: `everything`.
+  public var admission: AdmissionSpec
+  /// Event time in minutes after its last update when a row goes away. Default: nil, never.
+  public var timeToLiveMinutes: UInt32?
+  /// Most rows on all shards together; beyond its share, a shard gives up rows that were updated long ago. Default: nil, no
+  /// limit.
+  public var maximumRows: Int?
 
   public init(
     name: String, dimension: Int, optimizer: OptimizerSpec = .standard, initialDeviation: Double = 0.01,
-    seed: UInt64 = 1
+    seed: UInt64 = 1, weights: WeightPrecision = .fp32, admission: AdmissionSpec = .everything,
+    timeToLiveMinutes: UInt32? = nil, maximumRows: Int? = nil
   ) {
     self.name = name
     self.dimension = dimension
     self.optimizer = optimizer
     self.initialDeviation = initialDeviation
     self.seed = seed
+    self.weights = weights
+    self.admission = admission
+    self.timeToLiveMinutes = timeToLiveMinutes
+    self.maximumRows = maximumRows
   }
 }
 
@@ -51,7 +62,7 @@ public struct NetworkSpec: Sendable, Equatable {
   public var kind: Kind
   /// Units of the hidden layers, first to last, each in `1...4096`, at most 8 layers; only `deepFM` has any.
   public var hidden: [Int]
-  /// Of the bias and the perceptron. Default: `OptimizerSpec.standard`.
+  /// Of the bias and the perceptron, in rows of `DenseLayout.chunkWidth` weights. Default: `OptimizerSpec.standard`.
   public var optimizer: OptimizerSpec
 
   public init(kind: Kind = .deepFM, hidden: [Int] = [], optimizer: OptimizerSpec = .standard) {

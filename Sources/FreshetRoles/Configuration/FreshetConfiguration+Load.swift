@@ -152,6 +152,7 @@ extension ServingSettings {
     host = try section.string("host", default: "127.0.0.1")
     port = try section.int("port", default: 7000, in: 0...65_535)
     maximumCandidates = try section.int("maximum_candidates", default: 10_000, in: 1...100_000)
+    weights = try section.choice("weights", default: .float32)
     try section.finish()
   }
 }

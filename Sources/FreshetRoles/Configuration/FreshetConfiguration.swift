@@ -2,6 +2,7 @@ import FreshetCluster
 import FreshetCore
 import FreshetKafka
 import FreshetModel
+import FreshetTable
 
 /// Everything that a configuration file says. Roles take what concerns them; docs/configuration.md has every key with its
 /// default and range.
@@ -119,6 +120,8 @@ public struct ServingSettings: Sendable {
   public var port: Int
   /// In one request. Default: 10,000.
   public var maximumCandidates: Int
+  /// What the copies of embeddings are kept as. Default: fp32.
+  public var weights: WeightFormat
 }
 
 extension FreshetConfiguration {

@@ -45,37 +45,6 @@ extension ModelSpec {
     try section.finish()
   }
 
-  private static func tables(_ section: YAMLSection) throws(ConfigurationError) -> [TableSpec] {
-    var tables: [TableSpec] = []
-    for key in section.keys {
-      let table = try section.section(key)
-      tables.append(
-        TableSpec(
-          name: key, dimension: try table.int("dimension", default: 16, in: 0...Limits.dimension),
-          optimizer: try optimizer(table.section("optimizer")),
-          initialDeviation: try table.double("initial_deviation", default: 0.01, in: 0...1_000),
-          seed: UInt64(try table.int("seed", default: 1, in: 0...Int.max))))
-      try table.finish()
-    }
-    return tables
-  }
-
-  private static func optimizer(_ section: YAMLSection) throws(ConfigurationError) -> OptimizerSpec {
-    enum Kind: String, CaseIterable { case sgd, adagrad }
-    let kind = try section.choice("kind", default: Kind.adagrad)
-    let rate = try section.double("learning_rate", default: 0.05, in: 1e-12...1e6)
-    let optimizer: OptimizerSpec
-    switch kind {
-    case .sgd: optimizer = .sgd(learningRate: rate)
-    case .adagrad:
-      optimizer = .adagrad(
-        learningRate: rate, initialAccumulator: try section.double("initial_accumulator", default: 0.1, in: 0...1e6),
-        epsilon: try section.double("epsilon", default: 1e-8, in: 1e-30...1))
-    }
-    try section.finish()
-    return optimizer
-  }
-
   private static func slots(
     _ section: YAMLSection, fields: [FieldSpec], tables: [TableSpec]
   ) throws(ConfigurationError) -> [SlotSpec] {
@@ -100,7 +69,8 @@ extension ModelSpec {
       slots.append(
         SlotSpec(
           name: key, index: index, fields: positions, transform: transform, table: table,
-          pooling: try slot.choice("pooling", default: positions.contains { fields[$0].multi } ? .mean : .sum)))
+          pooling: try slot.choice("pooling", default: positions.contains { fields[$0].multi } ? .mean : .sum),
+          overrides: try overrides(slot)))
       try slot.finish()
     }
     return slots

@@ -69,28 +69,46 @@ final class YAMLSection {
   }
 
   func int(_ key: String, default fallback: Int, in range: ClosedRange<Int>) throws(ConfigurationError) -> Int {
-    let text = try scalar(key)
-    guard let value = text.map({ Int($0) }) ?? fallback else { throw error(key, "`\(text ?? "")` is not an integer") }
+    let value = try integer(key, in: range) ?? fallback
+    source.note(path + [key], String(value))
+    return value
+  }
+
+  func optionalInt(_ key: String, in range: ClosedRange<Int>) throws(ConfigurationError) -> Int? {
+    let value = try integer(key, in: range)
+    source.note(path + [key], value.map { "\($0)" } ?? "null")
+    return value
+  }
+
+  private func integer(_ key: String, in range: ClosedRange<Int>) throws(ConfigurationError) -> Int? {
+    guard let text = try scalar(key) else { return nil }
+    guard let value = Int(text) else { throw error(key, "`\(text)` is not an integer") }
+    try requireContained(value, in: range, key)
+    return value
+  }
+
+  private func requireContained<Value>(
+    _ value: Value, in range: ClosedRange<Value>, _ key: String
+  ) throws(ConfigurationError) {
     guard range.contains(value) else {
       throw error(key, "\(value) is outside \(range.lowerBound)...\(range.upperBound)")
     }
-    source.note(path + [key], String(value))
-    return value
   }
 
   func double(_ key: String, default fallback: Double, in range: ClosedRange<Double>) throws(ConfigurationError)
     -> Double
   {
     let value = try number(key) ?? fallback
-    guard range.contains(value) else {
-      throw error(key, "\(value) is outside \(range.lowerBound)...\(range.upperBound)")
-    }
+    try requireContained(value, in: range, key)
     source.note(path + [key], "\(value)")
     return value
   }
 
-  func optionalDouble(_ key: String) throws(ConfigurationError) -> Double? {
+  func optionalDouble(
+    _ key: String, in range: ClosedRange<Double> = -.infinity ... .infinity
+  ) throws(ConfigurationError) -> Double? {
     let value = try number(key)
+    if let value { try requireContained(value, in: range, key) }
     source.note(path + [key], value.map { "\($0)" } ?? "null")
     return value
   }

@@ -9,6 +9,8 @@ import NIOCore
 final class ParameterServerEndpoint {
   /// A replica that has everything waits for the next seal, at most this long.
   private static let syncWaitMs = 1_000
+  /// How long requests may wait behind the removal of expired rows, give or take one slice.
+  private static let sweepBudgetMs = 1
 
   private struct Waiting {
     let request: SyncRequest
@@ -99,6 +101,13 @@ final class ParameterServerEndpoint {
     waiting = still
   }
 
+  /// Removes expired rows for as long as the budget allows, and does a slice of the tables' housekeeping.
+  func keepHouse() {
+    let end = Instant.now().advanced(byMs: Self.sweepBudgetMs)
+    while shards.sweepExpired(), Instant.now() < end {}
+    shards.maintainTables()
+  }
+
   /// - Returns: Whether there was anything to answer with.
   private func answer(_ request: SyncRequest, _ responder: RESPResponder) throws(ClusterError) -> Bool {
     let frames = try shards.sync(request, compressor: compressor)
@@ -115,14 +124,7 @@ final class ParameterServerEndpoint {
     info.addProcess(role: "ps", startedAt: startedAt, now: Instant.now())
     if let listener { info.add(listener.statistics) }
     info.section("tables")
-    for table in shards.tableTotals() {
-      info.add("\(table.name)_rows", table.rows)
-      info.add("\(table.name)_bytes", table.bytes)
-      info.add("\(table.name)_updates", table.statistics.updates)
-      info.add("\(table.name)_inserts", table.statistics.inserts)
-      info.add("\(table.name)_removals", table.statistics.removals)
-      info.add("\(table.name)_nonfinite_gradients", table.statistics.nonFiniteGradients)
-    }
+    for table in shards.tableTotals() { info.add(table) }
     let statistics = shards.statistics
     info.section("training")
     info.add("claims", statistics.claims)
@@ -146,5 +148,23 @@ final class ParameterServerEndpoint {
       info.add("task\(number)_auc", rounded: task.total.auc)
     }
     return info
+  }
+}
+
+extension InfoText {
+  fileprivate mutating func add(_ table: TableTotals) {
+    let statistics = table.statistics
+    add("\(table.name)_rows", table.rows)
+    add("\(table.name)_bytes", table.bytes)
+    add("\(table.name)_load_factor", rounded: table.loadFactor)
+    add("\(table.name)_mean_probes", rounded: table.meanProbes)
+    add("\(table.name)_maximum_probes", table.maximumProbes)
+    add("\(table.name)_updates", statistics.updates)
+    add("\(table.name)_inserts", statistics.inserts)
+    add("\(table.name)_removals", statistics.removals)
+    add("\(table.name)_expired", statistics.expired)
+    add("\(table.name)_evicted", statistics.evicted)
+    add("\(table.name)_rejected", statistics.rejected)
+    add("\(table.name)_nonfinite_gradients", statistics.nonFiniteGradients)
   }
 }

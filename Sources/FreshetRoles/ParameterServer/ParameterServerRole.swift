@@ -14,9 +14,20 @@ public struct ParameterServerRole: Service {
   private let server: ServerID
   private let tables: ModelTables
   private let logger: Logger
+  private let onListening: @Sendable (Int) -> Void
+
+  /// Time between two rounds of the removal of expired rows.
+  private static let sweepIntervalMs: Int64 = 100
 
   /// - Parameter index: The server's position in `cluster.servers`.
   public init(configuration: FreshetConfiguration, index: Int, logger: Logger) throws {
+    try self.init(configuration: configuration, index: index, logger: logger) { _ in }
+  }
+
+  /// - Parameter onListening: Called with the port once it is listened on.
+  init(
+    configuration: FreshetConfiguration, index: Int, logger: Logger, onListening: @escaping @Sendable (Int) -> Void
+  ) throws {
     guard configuration.cluster.servers.indices.contains(index) else {
       throw UsageError("--index \(index): cluster.servers has \(configuration.cluster.servers.count) servers, from 0")
     }
@@ -24,6 +35,7 @@ public struct ParameterServerRole: Service {
     server = ServerID(index)
     tables = try ModelTables(configuration.model)
     self.logger = logger
+    self.onListening = onListening
   }
 
   public func run() async throws {
@@ -54,6 +66,12 @@ public struct ParameterServerRole: Service {
     ) { _ in
       endpoint.value.seal()
     }
+    let sweep = loop.scheduleRepeatedTask(
+      initialDelay: .milliseconds(Self.sweepIntervalMs), delay: .milliseconds(Self.sweepIntervalMs)
+    ) { _ in
+      endpoint.value.keepHouse()
+    }
+    onListening(listener.port)
     logger.info(
       "ready",
       metadata: [
@@ -62,6 +80,7 @@ public struct ParameterServerRole: Service {
       ])
     try? await gracefulShutdown()
     seal.cancel()
+    sweep.cancel()
     await listener.shutdown(graceMs: 2_000)
     try await group.shutdownGracefully()
   }

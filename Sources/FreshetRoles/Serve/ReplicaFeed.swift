@@ -47,6 +47,7 @@ final class ReplicaFeed {
     let interval = TimeAmount.milliseconds(Int64(Self.tickMs))
     ticking = loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
       bound.value.handle(.tick, about: nil)
+      bound.value.replica.maintainTables()
     }
   }
 

@@ -103,8 +103,8 @@ public struct ServeRole: Service {
   /// Called on the loop.
   private func makeEndpoint(_ loop: any EventLoop) throws -> ServeEndpoint {
     let replica = Replica(
-      tables: tables, map: configuration.cluster.map, compressor: ZstdCompressor(level: 1),
-      seed: UInt64.random(in: 0 ... .max))
+      tables: tables, map: configuration.cluster.map, weightFormat: configuration.serving.weights,
+      compressor: ZstdCompressor(level: 1), seed: UInt64.random(in: 0 ... .max))
     let engine = try ServingEngine(
       model: configuration.model, replica: replica,
       limits: ServingLimits(maxCandidates: configuration.serving.maximumCandidates))

@@ -1,3 +1,5 @@
+import CIntrinsics
+
 /// Adagrad (Duchi, Hazan and Singer, 2011), element by element:
 /// `a ← a + g²`, `w ← w − rate × g / (√a + epsilon)`. State: one accumulator for each weight.
 public struct Adagrad: RowOptimizer, Sendable, Hashable {
@@ -12,40 +14,21 @@ public struct Adagrad: RowOptimizer, Sendable, Hashable {
     self.epsilon = epsilon
   }
 
-  static func stateWidth(for width: Int) -> Int { width }
+  static var stateVectors: Int { 1 }
 
-  func initializeState(_ state: UnsafeMutablePointer<Float>, width: Int) {
-    state.update(repeating: initialAccumulator, count: width)
+  @inline(__always)
+  func initialState(weight: SIMD8<Float>) -> (first: SIMD8<Float>, second: SIMD8<Float>) {
+    (SIMD8(repeating: initialAccumulator), .zero)
   }
 
   @inline(__always)
-  func update(
-    weights: UnsafeMutablePointer<Float>, state: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, width: Int
+  func apply(
+    _ gradient: SIMD8<Float>, to weight: inout SIMD8<Float>, _ first: inout SIMD8<Float>, _ second: inout SIMD8<Float>,
+    _ step: Void
   ) {
-    // Eight at a time: a loop over scalars keeps a call to sqrtf for each of them.
-    let rawWeights = UnsafeMutableRawPointer(weights)
-    let rawState = UnsafeMutableRawPointer(state)
-    let rawGradient = UnsafeRawPointer(gradient)
-    var column = 0
-    while column &+ 8 <= width {
-      let byte = column &* 4
-      let g = rawGradient.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self)
-      let a = rawState.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self) + g * g
-      let w = rawWeights.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self)
-      rawState.storeBytes(of: a, toByteOffset: byte, as: SIMD8<Float>.self)
-      rawWeights.storeBytes(
-        of: w - learningRate * g / (a.squareRoot() + epsilon + leastDivisor), toByteOffset: byte, as: SIMD8<Float>.self)
-      column &+= 8
-    }
-    while column < width {
-      let g = gradient[column]
-      let a = state[column] + g * g
-      state[column] = a
-      weights[column] -= learningRate * g / (a.squareRoot() + epsilon + leastDivisor)
-      column &+= 1
-    }
+    first += gradient * gradient
+    // The least divisor keeps 0/0 from becoming NaN when accumulator, gradient and epsilon are all 0; it is below every
+    // other divisor's precision.
+    weight -= learningRate * gradient / (fi_sqrt8(first) + (epsilon + .leastNormalMagnitude))
   }
-
-  /// Keeps 0/0 from becoming NaN when accumulator, gradient and epsilon are all 0; below every real divisor's precision.
-  private var leastDivisor: Float { .leastNormalMagnitude }
 }

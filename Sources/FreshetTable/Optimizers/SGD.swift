@@ -1,17 +1,19 @@
-/// Stochastic gradient descent: `w ← w − rate × g`. No state.
+/// Stochastic gradient descent (Robbins and Monro, 1951): `w ← w − rate × g`. No state.
 public struct SGD: RowOptimizer, Sendable, Hashable {
   public let learningRate: Float
 
   public init(learningRate: Float) { self.learningRate = learningRate }
 
-  static func stateWidth(for width: Int) -> Int { 0 }
-
-  func initializeState(_ state: UnsafeMutablePointer<Float>, width: Int) {}
+  static var stateVectors: Int { 0 }
 
   @inline(__always)
-  func update(
-    weights: UnsafeMutablePointer<Float>, state: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, width: Int
+  func initialState(weight: SIMD8<Float>) -> (first: SIMD8<Float>, second: SIMD8<Float>) { (.zero, .zero) }
+
+  @inline(__always)
+  func apply(
+    _ gradient: SIMD8<Float>, to weight: inout SIMD8<Float>, _ first: inout SIMD8<Float>, _ second: inout SIMD8<Float>,
+    _ step: Void
   ) {
-    for column in 0..<width { weights[column] -= learningRate * gradient[column] }
+    weight -= learningRate * gradient
   }
 }

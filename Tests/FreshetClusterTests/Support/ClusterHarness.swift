@@ -20,6 +20,8 @@ final class ClusterHarness {
     var allowsGap = false
     var faults: Set<Fault> = []
     var faultCount = 8
+    /// Changes examples before they are appended.
+    var adjust: (inout TestExample) -> Void = { _ in }
   }
 
   enum Fault: CaseIterable {
@@ -80,7 +82,9 @@ final class ClusterHarness {
       let examples = (0..<options.examples).map { _ in
         // Transaction markers leave gaps.
         offset += random.next() % 5 == 0 ? 2 : 1
-        return options.model.example(offset: offset - 1, fids: options.fids, random: &random)
+        var example = options.model.example(offset: offset - 1, fids: options.fids, random: &random)
+        options.adjust(&example)
+        return example
       }
       return Log(examples: examples, start: start)
     }

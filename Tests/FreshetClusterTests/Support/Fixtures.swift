@@ -69,6 +69,12 @@ struct TestModel {
       network: network, tasks: tasks.map { TaskSpec(name: $0, action: $0) })
   }
 
+  func changed(_ change: (inout ModelSpec) -> Void) -> TestModel {
+    var spec = spec
+    change(&spec)
+    return TestModel(spec)
+  }
+
   /// A random example; slots share fids with other examples, with other slots, and within themselves.
   func example(offset: Int64, fids: Int, random: inout SeededGenerator) -> TestExample {
     let slots = spec.slots.indices.map { slot -> [Fid] in

@@ -18,12 +18,14 @@ struct NaiveModel {
   }
 
   let model: TestModel
+  private let optimizers: [OptimizerSpec]
   private var rows: [Key: (weights: [Double], state: [Double])] = [:]
   private(set) var parameters: [Double]
   private var parameterState: [Double]
 
   init(_ model: TestModel) {
     self.model = model
+    optimizers = model.spec.rowTables.tables.map(\.optimizer)
     let layout = model.tables.denseLayout
     parameters = layout.initialParameters(seed: model.spec.tables[0].seed).map(Double.init)
     parameterState = Self.initialState(model.spec.network.optimizer, parameters.count)
@@ -49,7 +51,7 @@ struct NaiveModel {
   }
 
   private static func initialState(_ optimizer: OptimizerSpec, _ count: Int) -> [Double] {
-    guard case .adagrad(_, let accumulator, _) = optimizer else { return [] }
+    guard case .adagrad(let accumulator, _) = optimizer.kind else { return [] }
     return [Double](repeating: accumulator, count: count)
   }
 
@@ -57,11 +59,12 @@ struct NaiveModel {
     _ optimizer: OptimizerSpec, _ gradient: [Double], weights: inout [Double], state: inout [Double]
   ) {
     for index in gradient.indices {
-      switch optimizer {
-      case .sgd(let rate): weights[index] -= rate * gradient[index]
-      case .adagrad(let rate, _, let epsilon):
+      switch optimizer.kind {
+      case .sgd: weights[index] -= optimizer.learningRate * gradient[index]
+      case .adagrad(_, let epsilon):
         state[index] += gradient[index] * gradient[index]
-        weights[index] -= rate * gradient[index] / (state[index].squareRoot() + epsilon)
+        weights[index] -= optimizer.learningRate * gradient[index] / (state[index].squareRoot() + epsilon)
+      default: preconditionFailure("not needed here")
       }
     }
   }
@@ -122,7 +125,7 @@ struct NaiveModel {
     var parameterGradients = [Double](repeating: 0, count: parameters.count)
     for example in examples { backward(example, &rowGradients, &parameterGradients) }
     for (key, gradient) in rowGradients {
-      let optimizer = model.spec.tables[key.table].optimizer
+      let optimizer = optimizers[key.table]
       var row = rows[key] ?? (weights(key), Self.initialState(optimizer, gradient.count))
       Self.apply(optimizer, gradient, weights: &row.weights, state: &row.state)
       rows[key] = row

@@ -10,6 +10,10 @@ import FreshetTable
 /// promises can be read off the replica's rows.
 final class SyncHarness {
   struct Options {
+    /// Its second table has the markers, which must neither be refused nor go away.
+    var model = TestModel.tiny
+    /// What the replica keeps embeddings as; `differences` wants them as the servers have them.
+    var weightFormat = WeightFormat.float32
     var servers = 2
     var shards = 4
     var partitions = 2
@@ -25,10 +29,12 @@ final class SyncHarness {
     var disconnects = 0
     var removesRows = true
     var fids = 60
+    /// Event time that passes from one offset to the next.
+    var minutesPerOffset: UInt32 = 0
   }
 
   let options: Options
-  let model = TestModel.tiny
+  var model: TestModel { options.model }
   let map: ShardMap
   let replica: Replica
   private(set) var servers: [ShardServer] = []
@@ -49,7 +55,9 @@ final class SyncHarness {
     random = SeededGenerator(seed: seed)
     map = ShardMap(shardCount: options.shards, serverCount: options.servers)
     ends = Array(repeating: 0, count: options.partitions)
-    replica = Replica(tables: model.tables, map: map, compressor: RunLengthCompressor(), seed: seed)
+    replica = Replica(
+      tables: options.model.tables, map: map, weightFormat: options.weightFormat, compressor: RunLengthCompressor(),
+      seed: seed)
     for number in 0..<options.servers { servers.append(makeServer(number)) }
     for number in servers.indices { deliver(.connected(ServerID(number))) }
   }
@@ -87,7 +95,7 @@ final class SyncHarness {
       guard map.owner(of: shard) == server.configuration.server else { continue }
       sections.append(
         TestSection(
-          shard: shard, table: Int(random.next() % 2), fids: [fid],
+          shard: shard, table: Int(random.next() % UInt64(model.tables.denseTable)), fids: [fid],
           gradients: [Float.random(in: -1...1, using: &random), Float.random(in: -1...1, using: &random)]))
     }
     for fid in model.tables.denseLayout.fids where map.owner(of: map.shard(of: fid)) == server.configuration.server {
@@ -96,12 +104,13 @@ final class SyncHarness {
           shard: map.shard(of: fid), table: model.tables.denseTable, fids: [fid],
           gradients: (0..<DenseLayout.chunkWidth).map { _ in Float.random(in: -0.1...0.1, using: &random) }))
     }
+    let minutes = 5 + UInt32(to) * options.minutesPerOffset
     let report = BatchReport(
       tasks: [BatchReport.Task(loss: 0, predicted: 0, predictions: [])], exampleCount: Int(to - max(0, from)),
       oldestIngest: UnixTime(milliseconds: to), newestIngest: UnixTime(milliseconds: to))
     do {
       _ = try server.push(
-        TestSection.push(sections, report: reports ? report : nil), partition, claim.epoch, from, to)
+        TestSection.push(sections, minutes: minutes, report: reports ? report : nil), partition, claim.epoch, from, to)
     } catch {
       problems.append("push: \(error)")
     }
@@ -214,6 +223,7 @@ final class SyncHarness {
     for _ in 0..<rounds {
       for _ in 0..<Int.random(in: 0...3, using: &random) { train() }
       if options.removesRows && chance(40) { removeRows() }
+      if options.minutesPerOffset > 0 { sweep(atMost: Int.random(in: 0...3, using: &random)) }
       if chance(70) { seal() }
       if chance(options.restarts) {
         let number = Int.random(in: servers.indices, using: &random)
@@ -230,10 +240,18 @@ final class SyncHarness {
     for partition in 0..<options.partitions where ends[partition] > 0 {
       for server in servers { push(to: server, rows: 0, partition: partition, to: ends[partition], reports: false) }
     }
+    sweep(atMost: .max)
     seal()
     for _ in 0..<80 {
       answer(faulty: false)
       each()
+    }
+  }
+
+  private func sweep(atMost limit: Int) {
+    for server in servers {
+      var left = limit
+      while left > 0, server.sweepExpired() { left -= 1 }
     }
   }
 

@@ -1,0 +1,248 @@
+import CIntrinsics
+import FreshetCore
+
+/// The parts of a table and the batched walk over them. `EmbeddingTable` is its public face.
+struct TableCore: ~Copyable {
+  /// In place of a row number: the fid has no row.
+  static let noRow = UInt32.max
+  /// Fids that are walked over together: their buckets stay in the nearest cache.
+  private static let chunk = 256
+  /// How many fids ahead of the search a bucket is fetched, and how many ahead of the work a row is.
+  static let indexAhead = 16
+  private static let rowAhead = 12
+
+  let layout: TableLayout
+  let shape: RowShape
+  var index: FidIndex
+  var store: RowStore
+  var admission: AdmissionFilter
+  var statistics = TableStatistics()
+  /// By feed.
+  var removed: [FidList]
+  /// Event time of the newest update: the table's clock.
+  var newestMinutes: UInt32 = 0
+  /// Rows last updated before this count as absent.
+  var liveFrom: UInt32 = 0
+  /// Where the next sample for eviction begins, as a hash, and where the sweep goes on, as a row.
+  var evictionCursor: UInt32 = 0
+  var sweepCursor = 0
+  let scratch: UnsafeMutablePointer<Float>
+  /// Of the chunk in hand: rows by position, and the positions whose search goes on.
+  private let rows: UnsafeMutablePointer<UInt32>
+  private let pending: UnsafeMutablePointer<UInt32>
+
+  init(layout: TableLayout, feeds: Int) {
+    self.layout = layout
+    shape = RowShape(layout)
+    index = FidIndex()
+    store = RowStore(strideBytes: shape.strideBytes, feeds: feeds)
+    admission = AdmissionFilter(layout.admission)
+    removed = [FidList](repeating: FidList(), count: feeds)
+    scratch = .allocate(capacity: layout.width + 8)
+    rows = .allocate(capacity: Self.chunk)
+    pending = .allocate(capacity: Self.chunk)
+  }
+
+  deinit {
+    scratch.deallocate()
+    rows.deallocate()
+    pending.deallocate()
+  }
+
+  func kernel<Kernel: RowOptimizer, Storage: WeightStorage>(
+    _ optimizer: Kernel, _ storage: Storage.Type
+  ) -> RowKernel<Kernel, Storage> {
+    RowKernel(optimizer: optimizer, shape: shape, rules: layout.gradientRules, scratch: scratch)
+  }
+
+  // MARK: - One fid
+
+  /// The row of a fid, or `noRow`; one that has expired counts as absent.
+  @inline(__always)
+  func find(_ fid: Fid) -> UInt32 {
+    row(index.find(fid))
+  }
+
+  @inline(__always)
+  func row(_ entry: FidIndex.Entry?) -> UInt32 {
+    guard let entry, entry[FidIndex.minutesOffset] >= liveFrom else { return Self.noRow }
+    return entry[0] &- 1
+  }
+
+  /// The row of a fid for a change at `minutes`. Makes one if there is none.
+  /// - Returns: `noRow` if the fid is not admitted.
+  @inline(__always)
+  mutating func findOrInsert<Kernel, Storage>(
+    _ fid: Fid, _ entry: FidIndex.Entry?, minutes: UInt32, asksAdmission: Bool, _ kernel: RowKernel<Kernel, Storage>
+  ) -> UInt32 {
+    if let entry {
+      let row = entry[0] &- 1
+      if _slowPath(entry[FidIndex.minutesOffset] < liveFrom) {
+        // As if the sweep had been here: what is learned must not depend on how far it is.
+        if asksAdmission && !admission.admits(fid) {
+          statistics.rejected &+= 1
+          return Self.noRow
+        }
+        kernel.initialize(store.row(row), fid: fid, layout.initializer)
+        statistics.expired &+= 1
+      }
+      // Written only when it changes: a cache line that was only read need not go back to memory.
+      if entry[FidIndex.minutesOffset] < minutes { entry[FidIndex.minutesOffset] = minutes }
+      return row
+    }
+    if asksAdmission && !admission.admits(fid) {
+      statistics.rejected &+= 1
+      return Self.noRow
+    }
+    let row = store.append(fid)
+    index.insert(fid, row: row, minutes: minutes)
+    kernel.initialize(store.row(row), fid: fid, layout.initializer)
+    statistics.inserts &+= 1
+    return row
+  }
+
+  /// - Returns: Whether the fid had a row.
+  mutating func remove(_ fid: Fid) -> Bool {
+    guard let row = index.remove(fid) else { return false }
+    if let moved = store.remove(row) { index.find(moved).unsafelyUnwrapped[0] = row &+ 1 }
+    for feed in removed.indices { removed[feed].append(fid) }
+    statistics.removals &+= 1
+    return true
+  }
+
+  /// - Returns: Whether something is left to do.
+  mutating func maintain() -> Bool {
+    let rowsLeft = store.exchangeSmallPages()
+    return rowsLeft == 0 ? index.maintain() : true
+  }
+
+  // MARK: - Batches
+
+  /// Walks over a batch in two passes, so that memory is fetched while other fids are worked on: first `resolve` each fid to
+  /// a row, its bucket fetched some fids ahead; then `work` on each row, fetched some rows ahead. (One pass with both was
+  /// slower by a quarter.)
+  /// - Parameters:
+  ///   - rowBytes: How much of a row the work touches.
+  ///   - touches: Whether the work marks rows as touched.
+  @inline(__always)
+  mutating func forEach(
+    _ fids: UnsafeBufferPointer<Fid>, rowBytes: Int, touches: Bool,
+    resolve: (inout TableCore, _ position: Int, Fid, FidIndex.Entry?) -> UInt32,
+    work: (inout TableCore, _ position: Int, _ row: UInt32) -> Void
+  ) {
+    var first = 0
+    while first < fids.count {
+      let chunk = UnsafeBufferPointer(rebasing: fids[first..<min(first &+ Self.chunk, fids.count)])
+      let count = chunk.count
+      let indexAhead = min(Self.indexAhead, count)
+      for position in 0..<indexAhead { index.prefetch(chunk[position]) }
+      var pendingCount = 0
+      for position in 0..<count {
+        if position &+ indexAhead < count { index.prefetch(chunk[position &+ indexAhead]) }
+        switch index.findAtHome(chunk[position]) {
+        case .entry(let entry): rows[position] = resolve(&self, first &+ position, chunk[position], entry)
+        case .absent: rows[position] = resolve(&self, first &+ position, chunk[position], nil)
+        case .further where touches && admission.dependsOnOrder:
+          // Who is admitted must not depend on where the index has room.
+          rows[position] = resolve(&self, first &+ position, chunk[position], index.find(chunk[position]))
+        case .further:
+          // The next bucket is on its way; there is other work until it comes.
+          pending[pendingCount] = UInt32(truncatingIfNeeded: position)
+          pendingCount &+= 1
+        }
+      }
+      for number in 0..<pendingCount {
+        let position = Int(pending[number])
+        rows[position] = resolve(&self, first &+ position, chunk[position], index.find(chunk[position]))
+      }
+      let rowAhead = min(Self.rowAhead, count)
+      for position in 0..<rowAhead where rows[position] != Self.noRow {
+        store.prefetch(rows[position], bytes: rowBytes, touches: touches)
+      }
+      for position in 0..<count {
+        if position &+ rowAhead < count, rows[position &+ rowAhead] != Self.noRow {
+          store.prefetch(rows[position &+ rowAhead], bytes: rowBytes, touches: touches)
+        }
+        work(&self, first &+ position, rows[position])
+      }
+      first &+= count
+    }
+  }
+
+  @inline(__always)
+  mutating func gather<Storage: WeightStorage>(
+    _ fids: UnsafeBufferPointer<Fid>, into output: UnsafeMutablePointer<Float>, _ storage: Storage.Type
+  ) {
+    let kernel = kernel(WeightsOnly(), storage)
+    forEach(fids, rowBytes: shape.weightBytes, touches: false) { core, _, _, entry in
+      core.row(entry)
+    } work: { core, position, row in
+      let target = output + position &* core.shape.width
+      if row != Self.noRow {
+        kernel.loadWeights(core.store.row(row), into: target)
+      } else {
+        core.layout.initializer.write(fid: fids[position], width: core.shape.width, into: target)
+      }
+    }
+  }
+
+  @inline(__always)
+  mutating func update<Kernel: RowOptimizer, Storage: WeightStorage>(
+    _ fids: UnsafeBufferPointer<Fid>, gradients: UnsafePointer<Float>, minutes: UInt32, _ optimizer: Kernel,
+    _ storage: Storage.Type
+  ) {
+    advanceClock(minutes)
+    let kernel = kernel(optimizer, storage)
+    let width = shape.width
+    forEach(fids, rowBytes: shape.strideBytes, touches: true) { core, position, fid, entry in
+      guard Self.isFinite(gradients + position &* width, width) else {
+        core.statistics.nonFiniteGradients &+= 1
+        return Self.noRow
+      }
+      return core.findOrInsert(fid, entry, minutes: minutes, asksAdmission: true, kernel)
+    } work: { core, position, row in
+      guard row != Self.noRow else { return }
+      core.statistics.updates &+= 1
+      // A number that no other update of this row had.
+      let noise = Storage.byteCount == 4 ? 0 : Hashing.mix(fids[position] &+ core.statistics.updates)
+      kernel.update(core.store.row(row), gradient: gradients + position &* width, noise: noise)
+      core.store.markTouched(row)
+    }
+    evictBeyondLimit()
+  }
+
+  @inline(__always)
+  mutating func assign<Kernel: RowOptimizer, Storage: WeightStorage>(
+    _ fids: UnsafeBufferPointer<Fid>, weights: UnsafePointer<Float>, minutes: UInt32, _ optimizer: Kernel,
+    _ storage: Storage.Type
+  ) {
+    advanceClock(minutes)
+    let kernel = kernel(optimizer, storage)
+    forEach(fids, rowBytes: shape.weightBytes, touches: true) { core, _, fid, entry in
+      core.findOrInsert(fid, entry, minutes: minutes, asksAdmission: false, kernel)
+    } work: { core, position, row in
+      kernel.storeWeights(weights + position &* core.shape.width, to: core.store.row(row))
+      core.store.markTouched(row)
+    }
+    evictBeyondLimit()
+  }
+
+  @inline(__always)
+  private static func isFinite(_ values: UnsafePointer<Float>, _ count: Int) -> Bool {
+    // x × 0 is 0 for every finite x and NaN for the others.
+    var sum = SIMD8<Float>.zero
+    let raw = UnsafeRawPointer(values)
+    var column = 0
+    while column &+ 8 <= count {
+      sum += raw.loadUnaligned(fromByteOffset: column &* 4, as: SIMD8<Float>.self) * 0
+      column &+= 8
+    }
+    if column < count { sum += loadFirst(count &- column, raw + column &* 4) * 0 }
+    return all(sum .== 0)
+  }
+
+  private mutating func advanceClock(_ minutes: UInt32) {
+    newestMinutes = max(newestMinutes, minutes)
+    if let timeToLive = layout.expiry.timeToLiveMinutes { liveFrom = newestMinutes - min(timeToLive, newestMinutes) }
+  }
+}

@@ -1,0 +1,59 @@
+import ArgumentParser
+import Foundation
+import FreshetCore
+import FreshetRoles
+import FreshetTable
+
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench", abstract: "Measure a part of Freshet on this machine.", subcommands: [Table.self])
+
+  struct Table: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Fill an embedding table from empty, read it, train it, and let 90 % of it expire; one thread.",
+      discussion: """
+        Times are nanoseconds a fid. insert: fids that have no row, in updates of 256. gather: weights of random fids. \
+        update: lookup and one step of the optimizer. max_insert_batch_ms: the slowest of those updates. bytes_per_row: \
+        resident memory. resident_after_expiry and resident_after_return: shares of the memory with all rows. \
+        Benchmarks/Table/run puts the figures beside hash maps in C++.
+        """)
+
+    @Option(help: "Rows of the table.") var rows = 10_000_000
+    @Option(help: "Weights of a row, 1...1024.") var dim = 16
+    @Option(help: "sgd, momentum, adagrad, rmsprop, adam or ftrl.") var optimizer = TableBenchmark.Kind.adagrad
+    @Option(help: "How fids are drawn: uniform, or zipf with exponent 0.99.")
+    var distribution = TableBenchmark.Distribution.uniform
+    @Option(help: "Format of the weights: fp32, fp16 or bf16.") var weights = WeightFormat.float32
+    @Option(help: "Fids that are read, and then updated.") var queries = 8_000_000
+    @Option(help: "Fids in one call.") var batch = 4096
+    @Flag(
+      inversion: .prefixedNo,
+      help: "Touch the table's memory before it is filled: otherwise the system's first touch of it counts.")
+    var reserve = true
+    @Flag(help: "Print one JSON object.") var json = false
+
+    func validate() throws {
+      for (name, value, range) in [
+        ("rows", rows, 1_000...2_000_000_000), ("dim", dim, 1...1024), ("queries", queries, 1...1_000_000_000),
+        ("batch", batch, 1...1_000_000),
+      ] where !range.contains(value) {
+        throw ValidationError("--\(name) \(value) is outside \(range.lowerBound)...\(range.upperBound)")
+      }
+    }
+
+    func run() throws {
+      let report = TableBenchmark(
+        TableBenchmark.Settings(
+          rows: rows, dimension: dim, optimizer: optimizer, distribution: distribution, weightFormat: weights,
+          queries: queries, batch: batch, reservesMemory: reserve)
+      ).run()
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = json ? [.sortedKeys] : [.sortedKeys, .prettyPrinted]
+      print(String(decoding: try encoder.encode(report), as: UTF8.self))
+    }
+  }
+}
+
+extension TableBenchmark.Kind: ExpressibleByArgument {}
+extension TableBenchmark.Distribution: ExpressibleByArgument {}
+extension WeightFormat: ExpressibleByArgument {}

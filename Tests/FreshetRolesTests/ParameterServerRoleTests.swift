@@ -1,0 +1,93 @@
+import FreshetCluster
+import FreshetCore
+import FreshetModel
+import FreshetNet
+import FreshetWire
+import Logging
+import NIOCore
+import NIOPosix
+import Testing
+
+@testable import FreshetRoles
+
+@Suite struct ParameterServerRoleTests {
+  /// One server with one shard, whose first table keeps rows for ten minutes and whose first slot learns at its own rate.
+  private static func configuration() throws -> FreshetConfiguration {
+    var configuration = try FreshetConfiguration.parse(ConfigurationTests.shipped, file: "c.yaml", overrides: [:])
+    configuration.model.tables[0].timeToLiveMinutes = 10
+    configuration.model.tables[0].admission = .minimumCount(2, sketchBytes: 1024)
+    configuration.model.slots[0].overrides = SlotOverrides(learningRate: 0.5, admission: .everything)
+    configuration.cluster.shards = 1
+    configuration.cluster.password = nil
+    var address = ServerAddress("127.0.0.1:1")!
+    address.port = 0
+    configuration.cluster.servers = [address]
+    return configuration
+  }
+
+  private static func push(_ fids: [Fid], table: Int, minutes: UInt32) -> ByteBuffer {
+    var writer = BinaryWriter(capacity: 64)
+    fids.withUnsafeBufferPointer {
+      PushRequest.encodeHead(
+        minutes: minutes, report: nil, sections: [RowSection(shard: ShardID(0), table: table, count: fids.count)],
+        fids: $0, into: &writer)
+    }
+    let gradients = [Float](repeating: 1, count: fids.count * 17)
+    gradients.withUnsafeBufferPointer { writer.write(floats: $0) }
+    return ByteBuffer(bytes: writer.bytes)
+  }
+
+  private static func tables(_ connection: RESPConnection) async throws -> [String: String] {
+    let info = try await connection.command(["INFO", "tables"])
+    return ClusterStatus.parse(info: info.text ?? "")
+  }
+
+  @Test func expiredRowsAreSweptWhileTheServerRunsAndInfoTellsOfThem() async throws {
+    let (ports, port) = AsyncStream.makeStream(of: Int.self)
+    let role = try ParameterServerRole(
+      configuration: Self.configuration(), index: 0, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    ) { port.yield($0) }
+    let running = Task { try await role.run() }
+    let listening = try #require(await ports.first { _ in true })
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let client = try await RESPConnection.connect(
+      .standard(host: "127.0.0.1", port: listening, password: nil), on: group)
+    let integers = try await client.command(["CLAIM", "0"]).elements?.compactMap(\.integer)
+    let claim = try #require(ClaimReply(integers: integers ?? []))
+    let pushes: [(fids: [Fid], table: Int, minutes: UInt32)] = [
+      // Table 1 is that of the slot with overrides.
+      ([1, 2, 3], 1, 100), ([1, 2, 3], 0, 100), ([1, 2], 0, 100), ([1], 1, 111), ([1], 0, 111),
+    ]
+    for (number, push) in pushes.enumerated() {
+      let from = number == 0 ? Offset.none : Offset(Int64(number))
+      let reply = try await client.send { encoder in
+        ParameterServerCommand.push(
+          PartitionID(0), claim.epoch, from: from, to: Offset(Int64(number) + 1),
+          Self.push(push.fids, table: push.table, minutes: push.minutes)
+        ).encode(into: &encoder)
+      }
+      #expect(reply == .ok)
+    }
+
+    let deadline = Instant.now().advanced(byMs: 10_000)
+    var info = try await Self.tables(client)
+    while info["embedding/user_id_rows"] != "1" && Instant.now() < deadline {
+      try await Task.sleep(for: .milliseconds(5))
+      info = try await Self.tables(client)
+    }
+    let own = [
+      "rows": "1", "updates": "4", "inserts": "3", "removals": "2", "expired": "3", "evicted": "0", "rejected": "0",
+      "nonfinite_gradients": "0", "mean_probes": "1.0", "maximum_probes": "1",
+    ]
+    for (key, value) in own { #expect(info["embedding/user_id_" + key] == value, "\(key)") }
+    #expect(info["embedding_inserts"] == "2" && info["embedding_rejected"] == "3")
+    #expect(Double(info["embedding/user_id_load_factor"] ?? "") ?? 0 > 0)
+    #expect(info["dense_rows"] == "0")
+    #expect(try await client.command(["ROW", "embedding/user_id", "2"]).elements?.first == .integer(0))
+
+    await client.close()
+    running.cancel()
+    try await running.value
+    try await group.shutdownGracefully()
+  }
+}
