@@ -185,7 +185,9 @@ class Cluster:
         def is_ready():
             info = self.info("serve")
             return info["ready"] == 1 and info["caught_up"] == 1
-        wait_until(is_ready, "the replica is ready", seconds, check=lambda: self.check_running("serve"))
+        # Of `up`, it is a child that this cluster does not hold.
+        owner = "serve" if "serve" in self.processes else "up"
+        wait_until(is_ready, "the replica is ready", seconds, check=lambda: self.check_running(owner))
 
     def watermarks(self):
         """(shard, partition) → offset, of all servers."""
