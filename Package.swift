@@ -55,6 +55,10 @@ let package = Package(
     module("FreshetModel", ["FreshetCore", "CSimdJSON", "COpenBLAS"]),
     module("FreshetWire", ["FreshetCore", .product(name: "NIOCore", package: "swift-nio")]),
     module("FreshetCluster", ["FreshetCore", "FreshetTable", "FreshetModel"]),
+    // Optimised in debug builds too: the tests run hundreds of simulated clusters.
+    .target(
+      name: "FreshetSimulator", dependencies: ["FreshetCore", "FreshetTable", "FreshetModel", "FreshetCluster"],
+      swiftSettings: settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
     module("FreshetKafka", ["FreshetCore", "CRdKafka"]),
     module("FreshetStore", ["FreshetCore", "CZstd"]),
     module("FreshetNet", ["FreshetCore", "FreshetWire"] + nio),
@@ -72,7 +76,7 @@ let package = Package(
     .executableTarget(
       name: "freshet",
       dependencies: [
-        "FreshetRoles", "FreshetNet", "FreshetWire", "FreshetTable", "FreshetCore",
+        "FreshetRoles", "FreshetSimulator", "FreshetNet", "FreshetWire", "FreshetTable", "FreshetCore",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -91,6 +95,7 @@ let package = Package(
     tests("FreshetModel", ["FreshetModel", "FreshetCore"]),
     tests("FreshetWire", ["FreshetWire", "FreshetCore", .product(name: "NIOCore", package: "swift-nio")]),
     tests("FreshetCluster", ["FreshetCluster", "FreshetModel", "FreshetTable", "FreshetCore"]),
+    tests("FreshetSimulator", ["FreshetSimulator", "FreshetCore"]),
     tests("FreshetKafka", ["FreshetKafka", "FreshetCore", "CRdKafka"]),
     tests("FreshetStore", ["FreshetStore", "FreshetCore"]),
     tests("FreshetNet", ["FreshetNet", "FreshetWire", "FreshetCore"] + nio),
