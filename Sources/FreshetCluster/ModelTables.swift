@@ -3,11 +3,12 @@ import FreshetModel
 import FreshetTable
 
 /// The tables of a cluster: those of the model, in the schema's order, those that overrides of slots make
-/// (`ModelSpec.rowTables`), and after them the one of the dense tensors.
+/// (`ModelSpec.rowTables`), after them that of the audit if the model has one, and last the one of the dense tensors.
 ///
 /// Every role derives them from the same configuration, so a table's position is its name on the wire.
 public struct ModelTables: Sendable {
   public static let denseTableName = "dense"
+  public static let auditTableName = "audit"
 
   public let shape: NetworkShape
   public let denseLayout: DenseLayout
@@ -15,9 +16,14 @@ public struct ModelTables: Sendable {
   /// By slot, the position of its table.
   public let tableOfSlot: [Int]
   /// With the optimizers of training, and limits of rows that hold for all shards together; the last one is the dense table.
-  public let layouts: [TableLayout]
+  public private(set) var layouts: [TableLayout]
+  /// The table whose rows count, with one weight, how often their fid occurred in the examples trained on: proof that each
+  /// was applied exactly once (docs/exactly-once.md). It is written by pushes and never pulled.
+  public let auditTable: Int?
 
   public var denseTable: Int { layouts.count - 1 }
+  /// Those that slots live in; they come first.
+  public var slotTableCount: Int { auditTable ?? denseTable }
 
   /// - Throws: `mismatch` if slots live in tables of different dimensions, which no network here can pool.
   public init(_ model: ModelSpec) throws(ClusterError) {
@@ -42,6 +48,13 @@ public struct ModelTables: Sendable {
     let initial = InitialRows(
       fids: denseLayout.fids, values: denseLayout.initialParameters(seed: model.tables[0].seed),
       width: DenseLayout.chunkWidth)
+    auditTable = model.audit ? layouts.count : nil
+    if model.audit {
+      guard !layouts.contains(where: { $0.name == Self.auditTableName }) else {
+        throw ClusterError(.mismatch, "a table is named \(Self.auditTableName), which is the audit's name")
+      }
+      layouts.append(Self.auditLayout(admission: .everything))
+    }
     layouts.append(
       TableLayout(
         name: Self.denseTableName, width: DenseLayout.chunkWidth, weightFormat: .float32,
@@ -50,12 +63,27 @@ public struct ModelTables: Sendable {
     self.layouts = layouts
   }
 
+  /// Steps of SGD with rate 1 down the gradient −n add n: exact for counts up to 2²⁴.
+  private static func auditLayout(admission: Admission) -> TableLayout {
+    TableLayout(
+      name: auditTableName, width: 1, weightFormat: .float32, optimizer: .sgd(SGD(learningRate: 1)),
+      gradientRules: .none, initializer: .constant(0), admission: admission, expiry: .never)
+  }
+
+  /// The same tables with a rule of admission for the audit, which otherwise counts every fid from its first example on.
+  /// - Precondition: There is an audit.
+  public func withAuditAdmission(_ admission: Admission) -> ModelTables {
+    var tables = self
+    tables.layouts[auditTable!] = Self.auditLayout(admission: admission)
+    return tables
+  }
+
   /// The same tables for a replica: weights without optimizer state.
   /// - Parameter weightFormat: Of embeddings. The dense tensors, a small part of a model that every score reads, stay as they
-  ///   are.
+  ///   are, and so do the counts of an audit.
   func servingLayouts(weightFormat: WeightFormat) -> [TableLayout] {
     layouts.enumerated().map { position, layout in
-      layout.serving(weightFormat: position == denseTable ? layout.weightFormat : weightFormat)
+      layout.serving(weightFormat: position < slotTableCount ? weightFormat : layout.weightFormat)
     }
   }
 

@@ -13,7 +13,10 @@ import Testing
     let tables = harness.options.model.tables
     var updates = (0..<harness.map.shardCount).map { _ in [UInt64](repeating: 0, count: tables.layouts.count) }
     for example in harness.logs.flatMap(\.examples) {
-      for table in 0..<tables.denseTable {
+      if let audit = tables.auditTable {
+        for fid in Set(example.slots.joined()) { updates[Int(harness.map.shard(of: fid).value)][audit] += 1 }
+      }
+      for table in 0..<tables.slotTableCount {
         var fids = Set<Fid>()
         for (slot, values) in example.slots.enumerated() where tables.tableOfSlot[slot] == table {
           fids.formUnion(values)
@@ -49,8 +52,21 @@ import Testing
     }
   }
 
+  /// Each row of the audit is the number of times that its fid is in the logs, and there are no others.
+  static func expectExactCounts(_ harness: ClusterHarness, _ label: String) {
+    var expected: [Fid: Float] = [:]
+    for fid in harness.logs.flatMap(\.examples).flatMap(\.slots).joined() { expected[fid, default: 0] += 1 }
+    var counted: [Fid: Float] = [:]
+    for shard in harness.servers.flatMap(\.hostedShards) {
+      let audit = shard.tables[harness.options.model.tables.auditTable!]
+      _ = audit.scan(from: 0, limit: .max) { fid, weights in counted[fid] = weights[0] }
+    }
+    #expect(counted == expected, "\(label): audit")
+  }
+
   static func options(_ seed: UInt64) -> ClusterHarness.Options {
     var options = ClusterHarness.Options()
+    options.model = .audited
     options.servers = 1 + Int(seed % 3)
     options.trainers = 1 + Int(seed / 3 % 3)
     // A restarted server has nothing yet: it needs the log from its start.
@@ -84,6 +100,7 @@ import Testing
       #expect(drained, "seed \(seed): not drained after \(harness.steps) steps")
       Self.expectAllTrained(harness, "seed \(seed)")
       Self.expectExactUpdates(harness, "seed \(seed)")
+      Self.expectExactCounts(harness, "seed \(seed)")
       coverage.add(harness)
     }
     // Otherwise the runs prove nothing.
@@ -102,6 +119,7 @@ import Testing
       #expect(harness.failures.isEmpty, "seed \(seed)")
       #expect(drained, "seed \(seed): not drained after \(harness.steps) steps")
       Self.expectAllTrained(harness, "seed \(seed)")
+      Self.expectExactCounts(harness, "seed \(seed)")
       coverage.add(harness)
     }
     #expect(coverage.fenced > 10 && coverage.duplicates > 10, "\(coverage)")

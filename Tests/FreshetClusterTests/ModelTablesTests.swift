@@ -60,6 +60,38 @@ import Testing
     #expect(server.hostedShards.map { $0.tables[0].layout.expiry.maximumRows } == [3, 3, 3, 3])
   }
 
+  @Test func theAuditIsATableOfItsOwnBeforeTheDenseOne() throws {
+    let tables = TestModel.deep.changed { $0.audit = true }.tables
+    #expect(tables.layouts.map(\.name) == ["table0", "table1", "audit", "dense"])
+    #expect(tables.auditTable == 2 && tables.slotTableCount == 2 && tables.denseTable == 3)
+    #expect(TestModel.deep.tables.auditTable == nil && TestModel.deep.tables.slotTableCount == 2)
+    let audit = tables.layouts[2]
+    #expect(audit.width == 1 && audit.optimizer == .sgd(SGD(learningRate: 1)) && audit.gradientRules == .none)
+    #expect(audit.admission == .everything && audit.expiry == .never && audit.weightFormat == .float32)
+    // Half precision would stop counting at 2,048.
+    #expect(
+      tables.servingLayouts(weightFormat: .float16).map(\.weightFormat) == [.float16, .float16, .float32, .float32])
+    let rare = tables.withAuditAdmission(.minimumCount(2, sketchBytes: 64))
+    #expect(rare.layouts[2].admission == .minimumCount(2, sketchBytes: 64) && rare.layouts[2].width == 1)
+    #expect(rare.layouts.map(\.name) == tables.layouts.map(\.name))
+    var taken = TestModel.deep.spec
+    taken.tables[1].name = "audit"
+    _ = try ModelTables(taken)
+    taken.audit = true
+    #expect(throws: ClusterError.self) { try ModelTables(taken) }
+  }
+
+  @Test func aRowOfTheAuditCanBeAskedForByName() throws {
+    let model = TestModel.audited
+    let server = model.server(of: ShardMap(shardCount: 4, serverCount: 1))
+    #expect(try server.row(table: "audit", fid: 5) == (weights: [0], exists: false))
+    let epoch = server.claim(PartitionID(0)).epoch
+    let map = ShardMap(shardCount: 4, serverCount: 1)
+    let body = TestSection.push([TestSection(shard: map.shard(of: 5), table: 2, fids: [5], gradients: [-3])])
+    #expect(try server.push(body, PartitionID(0), epoch, -1, 1) == .applied)
+    #expect(try server.row(table: "audit", fid: 5) == (weights: [3], exists: true))
+  }
+
   @Test func replicasKeepEmbeddingsInTheirFormatAndDenseTensorsAsTheyAre() {
     let formats = TestModel.deep.tables.servingLayouts(weightFormat: .float16).map(\.weightFormat)
     #expect(formats == [.float16, .float16, .float32])

@@ -40,6 +40,7 @@ import Testing
       options.swaps = 10
       options.disconnects = 10
       options.chunkBytes = seed % 2 == 0 ? 64 : 1 << 18
+      if seed % 4 < 2 { options.model = .audited }
       let harness = run(options, seed: seed)
       sum.gaps += harness.replica.statistics.gaps
       sum.duplicates += harness.replica.statistics.duplicates

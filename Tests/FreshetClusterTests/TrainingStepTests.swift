@@ -22,7 +22,8 @@ import Testing
         largest = max(largest, abs(Double(mine) - naive.parameters[chunk * DenseLayout.chunkWidth + index]))
       }
     }
-    let rows = servers.reduce(0) { $0 + $1.tableTotals().dropLast().reduce(0) { $0 + $1.rows } }
+    let slotTables = model.tables.slotTableCount
+    let rows = servers.reduce(0) { $0 + $1.tableTotals().prefix(slotTables).reduce(0) { $0 + $1.rows } }
     #expect(rows == naive.keys.count)
     return largest
   }
@@ -113,6 +114,11 @@ import Testing
     }
     #expect(model.tables.tableOfSlot == [2, 1, 0, 3])
     try expectNaiveTraining(model, serverCount: 2, batchSize: 4)
+  }
+
+  /// The audit runs beside the model and changes nothing in it.
+  @Test func anAuditedModelLearnsTheSame() throws {
+    try expectNaiveTraining(model.changed { $0.audit = true }, serverCount: 2, batchSize: 4)
   }
 
   func expectNaiveTraining(_ model: TestModel, serverCount: Int, batchSize: Int) throws {

@@ -178,10 +178,21 @@ import Testing
     #expect(try parse(configuration.effectiveYAML).kafka.properties["client.rack"] == "r1")
   }
 
+  @Test func theAuditIsOffUnlessAskedFor() throws {
+    let shipped = try parse(Self.shipped)
+    let audited = try parse(Self.shipped, ["model.audit": "true"])
+    #expect(!shipped.model.audit && audited.model.audit)
+    #expect(audited.model.fingerprint == shipped.model.fingerprint, "examples are the same")
+    #expect(audited.effectiveYAML.contains("\n  audit: true\n"))
+  }
+
   @Test func whatFitsTogetherOnlyApartIsAConfigurationErrorToo() throws {
     let text = try Self.shipped.replacing("embedding:", with: "dense:")
     let error = #expect(throws: ConfigurationError.self) { try parse(text) }
     #expect(error?.message.contains("dense") == true)
+    #expect(throws: ConfigurationError.self) {
+      try parse(Self.shipped.replacing("embedding:", with: "audit:"), ["model.audit": "true"])
+    }
     let unknown = #expect(throws: ConfigurationError.self) {
       try parse(Self.shipped, ["kafka.properties.no.such.property": "1"])
     }

@@ -36,6 +36,8 @@ final class TrainingStep {
   /// By server.
   private var embeddingSections: [[RowSection]]
   private var embeddingRows: [Range<Int>]
+  /// Of the batch's fids, if the model has an audit.
+  private var audit: OccurrenceCounts?
 
   private let rows = FloatBuffer()
   private let rowGradients = FloatBuffer()
@@ -54,6 +56,7 @@ final class TrainingStep {
     embeddingSections = Array(repeating: [], count: map.serverCount)
     embeddingRows = Array(repeating: 0..<0, count: map.serverCount)
     received = Array(repeating: false, count: map.serverCount)
+    audit = tables.auditTable.map { OccurrenceCounts(table: $0, map: map) }
     var byShard: [Int: [Int]] = [:]
     for chunk in 0..<tables.denseLayout.chunkCount {
       byShard[Int(map.shard(of: DenseLayout.fid(ofChunk: chunk)).value), default: []].append(chunk)
@@ -93,6 +96,7 @@ final class TrainingStep {
           }
           slot = slot &+ 1 == slots ? 0 : slot &+ 1
         }
+        audit?.count(UnsafeBufferPointer(rebasing: fids[fidRange]))
       }
     }
     copyLabels(slice)
@@ -131,7 +135,7 @@ final class TrainingStep {
 
   /// Counting sort of the distinct fids by (server, shard, table).
   private func group() {
-    let embeddingTables = tables.denseTable
+    let embeddingTables = tables.slotTableCount
     let groupCount = map.shardCount * embeddingTables
     let distinct = deduplicator.fids.count
     // Holds each fid's group first, then its position.
@@ -276,12 +280,15 @@ final class TrainingStep {
     orderedFids.withUnsafeBufferPointer { fids in
       PushRequest.encodeHead(
         minutes: minutes, report: reportsHere ? report : nil,
-        sections: embeddingSections[server.value] + denseSections[server.value].map(\.section),
+        sections: embeddingSections[server.value] + (audit?.sections[server.value] ?? [])
+          + denseSections[server.value].map(\.section),
         fids: UnsafeBufferPointer(rebasing: fids[range]), into: &writer)
     }
+    audit?.writeFids(server, into: &writer)
     writeDenseFids(server, into: &writer)
     writer.write(
       floats: UnsafeBufferPointer(start: rowGradients.start + range.lowerBound * width, count: range.count * width))
+    audit?.writeGradients(server, into: &writer)
     for (_, chunks) in denseSections[server.value] {
       for chunk in chunks {
         writer.write(

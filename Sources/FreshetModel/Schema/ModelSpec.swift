@@ -14,10 +14,13 @@ public struct ModelSpec: Sendable, Equatable {
   public var tables: [TableSpec]
   public var network: NetworkSpec
   public var tasks: [TaskSpec]
+  /// Whether training also counts, in a table of its own, how often each fid occurred in examples. Default: false.
+  public var audit: Bool
 
   public init(
     name: String, userKey: Int, itemKey: Int, fields: [FieldSpec], slots: [SlotSpec],
-    denseFeatures: [DenseFeatureSpec] = [], tables: [TableSpec], network: NetworkSpec, tasks: [TaskSpec]
+    denseFeatures: [DenseFeatureSpec] = [], tables: [TableSpec], network: NetworkSpec, tasks: [TaskSpec],
+    audit: Bool = false
   ) {
     self.name = name
     self.userKey = userKey
@@ -28,6 +31,7 @@ public struct ModelSpec: Sendable, Equatable {
     self.tables = tables
     self.network = network
     self.tasks = tasks
+    self.audit = audit
   }
 
   /// What `validate()` holds a model to.
@@ -38,7 +42,8 @@ public struct ModelSpec: Sendable, Equatable {
     public static let fieldsPerCross = 8
     public static let denseFeatures = 1024
     public static let tables = 64
-    /// With those that slots' overrides make. One more is the dense tensors'; positions are one byte on the wire.
+    /// With those that slots' overrides make. Two more are those of the audit and the dense tensors; positions are one byte
+    /// on the wire.
     public static let rowTables = 254
     public static let tasks = 16
     public static let bucketBoundaries = 10_000

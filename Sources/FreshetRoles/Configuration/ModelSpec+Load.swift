@@ -41,7 +41,8 @@ extension ModelSpec {
     self.init(
       name: name, userKey: try position(section.string("user_key"), section, "user_key"),
       itemKey: try position(section.string("item_key"), section, "item_key"), fields: fields, slots: slots,
-      denseFeatures: dense, tables: tables, network: networkSpec, tasks: try Self.tasks(section.section("tasks")))
+      denseFeatures: dense, tables: tables, network: networkSpec, tasks: try Self.tasks(section.section("tasks")),
+      audit: try section.bool("audit", default: false))
     try section.finish()
   }
 

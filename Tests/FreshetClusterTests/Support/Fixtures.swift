@@ -46,6 +46,8 @@ struct TestModel {
       dimension: 1, denseFeatures: 0, network: NetworkSpec(kind: .fm, optimizer: .sgd(learningRate: 1)),
       tasks: ["click"], optimizers: [.sgd(learningRate: 1), .sgd(learningRate: 1)], deviation: 0))
 
+  static let audited = tiny.changed { $0.audit = true }
+
   static let adagrad = OptimizerSpec.adagrad(learningRate: 0.1, initialAccumulator: 0.1, epsilon: 1e-8)
 
   private static func spec(

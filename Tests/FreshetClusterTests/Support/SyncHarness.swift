@@ -93,10 +93,12 @@ final class SyncHarness {
       let fid = Fid.random(in: 0..<Fid(options.fids), using: &random)
       let shard = map.shard(of: fid)
       guard map.owner(of: shard) == server.configuration.server else { continue }
+      let table = Int(random.next() % UInt64(model.tables.denseTable))
+      let width = model.tables.layouts[table].width
       sections.append(
         TestSection(
-          shard: shard, table: Int(random.next() % UInt64(model.tables.denseTable)), fids: [fid],
-          gradients: [Float.random(in: -1...1, using: &random), Float.random(in: -1...1, using: &random)]))
+          shard: shard, table: table, fids: [fid],
+          gradients: (0..<width).map { _ in Float.random(in: -1...1, using: &random) }))
     }
     for fid in model.tables.denseLayout.fids where map.owner(of: map.shard(of: fid)) == server.configuration.server {
       sections.append(
