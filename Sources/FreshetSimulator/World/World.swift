@@ -58,6 +58,9 @@ final class World {
     return violation == nil
   }
 
+  /// Forgets what was still to happen.
+  func end() { queue = EventQueue() }
+
   // MARK: - Randomness
 
   func draw(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }

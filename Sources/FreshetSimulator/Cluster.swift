@@ -1,0 +1,223 @@
+import FreshetCluster
+import FreshetCore
+import FreshetModel
+
+/// All processes of one simulated cluster, and who starts them again.
+final class Cluster {
+  let world: World
+  let scenario: Scenario
+  let model: SimulatedModel
+  let network: Network
+  let broker: Broker
+  let oracle: Oracle
+  let application: InputProducer
+  let servers: [ServerProcess]
+  let trainers: [TrainerProcess]
+  let joiners: [JoinerProcess]
+  let replicas: [ReplicaProcess]
+  let trainerGroup: ConsumerGroup
+  let joinerGroup: ConsumerGroup
+  /// The error with which training stopped because examples are gone.
+  private(set) var gap: ClusterError?
+
+  init(_ scenario: Scenario, world: World) throws {
+    self.world = world
+    self.scenario = scenario
+    let model = try SimulatedModel(admission: scenario.admission, timeToLiveMinutes: scenario.timeToLiveMinutes)
+    self.model = model
+    let network = Network(world: world, weather: scenario.weather)
+    self.network = network
+    let workload = Workload(scenario, model: model, world: world)
+    let map = ShardMap(shardCount: scenario.shards, serverCount: scenario.servers)
+    let oracle = Oracle(scenario, model: model, workload: workload, map: map, world: world)
+    self.oracle = oracle
+    let starts = Topic.allCases.map { topic in
+      (0..<(topic == .deadLetter ? 1 : scenario.partitions)).map { _ in
+        Int64(topic == .examples ? world.draw(0...5) : 0)
+      }
+    }
+    let broker = Broker(
+      world: world, network: network, starts: starts, transactionTimeoutMs: scenario.transactionTimeoutMs,
+      refusals: scenario.brokerRefusals)
+    self.broker = broker
+    broker.onCommitted = { partition, records in
+      switch partition.topic {
+      case .examples: oracle.committed(partition.partition, records)
+      default:
+        for record in records {
+          oracle.committed(deadLetter: DeadLetterReason(rawValue: String(decoding: record.payload ?? [], as: UTF8.self))!)
+        }
+      }
+    }
+    application = InputProducer(
+      workload: workload, broker: broker, partitions: scenario.partitions, world: world, network: network)
+    func group(_ name: String) -> ConsumerGroup {
+      ConsumerGroup(
+        name: name, world: world, network: network, brokerNode: broker.node, partitionCount: scenario.partitions,
+        settings: scenario.group)
+    }
+    let trainerGroup = group(ExampleFeed.group)
+    let joinerGroup = group(JoinerProcess.group)
+    self.trainerGroup = trainerGroup
+    self.joinerGroup = joinerGroup
+    let servers = (0..<scenario.servers).map {
+      ServerProcess(number: $0, scenario: scenario, model: model, oracle: oracle, world: world, network: network)
+    }
+    self.servers = servers
+    trainers = (0..<scenario.trainers).map {
+      TrainerProcess(
+        number: $0, scenario: scenario, model: model, oracle: oracle, servers: servers, broker: broker,
+        group: trainerGroup, world: world, network: network)
+    }
+    joiners = (0..<scenario.joiners).map { [application] in
+      JoinerProcess(
+        number: $0, scenario: scenario, model: model, broker: broker, consumers: joinerGroup, application: application,
+        world: world, network: network)
+    }
+    replicas = (0..<scenario.replicas).map {
+      ReplicaProcess(number: $0, model: model, map: map, servers: servers, world: world, network: network)
+    }
+    for server in servers { server.onExit = { [unowned self] in serverExits(server, $0) } }
+    for trainer in trainers { trainer.onExit = { [unowned self] in trainerExits(trainer, $0) } }
+    for joiner in joiners {
+      joiner.onExit = { [unowned self] reason in
+        joiner.note("ends", text: reason)
+        restart(joiner, crash: true)
+      }
+    }
+  }
+
+  /// Those that may crash and be paused.
+  var processes: [SimulatedProcess] { servers + trainers + joiners + replicas }
+
+  func start() {
+    for process in [application] + processes { process.start() }
+  }
+
+  // MARK: - Supervision
+
+  /// Ends a process, if it is up, and starts it after a while.
+  func restart(_ process: SimulatedProcess, crash: Bool) {
+    if crash { process.crash() }
+    let delay = world.draw(scenario.restartMilliseconds) * 1000
+    world.after(delay, for: nil) { process.start() }
+  }
+
+  private func serverExits(_ server: ServerProcess, _ reason: String) {
+    server.note("ends", text: reason)
+    restart(server, crash: true)
+  }
+
+  private func trainerExits(_ trainer: TrainerProcess, _ error: ClusterError) {
+    if error.kind == .gap, scenario.losesExamples {
+      world.met(.gapDetected)
+      gap = error
+      trainer.crash()
+    } else {
+      world.fail("trainers do not fail", "\(trainer.name): \(error)")
+    }
+  }
+
+  // MARK: - Where it stands
+
+  func watermark(_ server: ServerProcess, shard: Int, partition: Int) -> Int64 {
+    server.checks?.watermarks(of: shard)[partition] ?? -1
+  }
+
+  /// Everything below is in every server, and in every snapshot that a server may start from.
+  func safeStart(_ partition: Int) -> Int64 {
+    servers.map { server in
+      let marks = server.shardNumbers.map { watermark(server, shard: $0, partition: partition) }
+      return min(marks.min() ?? -1, server.oldestSnapshotWatermark(partition))
+    }.min() ?? -1
+  }
+
+  /// Nothing is left to be done.
+  var isDrained: Bool {
+    guard application.isDone, application.isJoined, oracle.isJoined, !broker.hasOpenTransaction else { return false }
+    for server in servers {
+      guard server.isListening else { return false }
+      for shard in server.shardNumbers {
+        for partition in 0..<scenario.partitions
+        where watermark(server, shard: shard, partition: partition) != oracle.ends[partition] {
+          return false
+        }
+      }
+    }
+    for partition in 0..<scenario.partitions where oracle.ends[partition] > 0 {
+      let committed = broker.committed(ExampleFeed.group, TopicPartition(topic: .examples, partition: partition))
+      guard committed?.offset == oracle.ends[partition] else { return false }
+    }
+    return replicas.allSatisfy { replica in
+      guard let machine = replica.machine, machine.isReady else { return false }
+      let marks = machine.watermarks
+      return (0..<scenario.partitions).allSatisfy { partition in
+        let mark = marks.first { $0.partition.value == Int32(partition) }?.offset.value ?? -1
+        return mark == oracle.ends[partition]
+      }
+    }
+  }
+
+  /// Why it is not drained, for the report.
+  var stateText: String {
+    var lines = [
+      "application done \(application.isDone), joined \(application.isJoined), examples \(oracle.exampleCount), "
+        + "missing \(oracle.missingText), ends \(oracle.ends)"
+    ]
+    for server in servers {
+      let marks = server.shardNumbers.map { shard in "\(shard): \(server.checks?.watermarks(of: shard) ?? [])" }
+      lines.append("\(server.name) up \(server.isUp) listening \(server.isListening) \(marks.joined(separator: "; "))")
+    }
+    for partition in 0..<scenario.partitions {
+      for (group, topic) in [("joiner", Topic.features), ("joiner", .actions), ("trainer", .examples)] {
+        let entry = TopicPartition(topic: topic, partition: partition)
+        let log = broker.log(topic, partition)
+        lines.append(
+          "\(group) \(topic) \(partition): committed \(broker.committed(group, entry).map { "\($0.offset)" } ?? "-"), "
+            + "log \(log.start) ..< \(log.end), stable \(log.stableEnd)")
+      }
+    }
+    for trainer in trainers { lines.append("\(trainer.name) \(trainer.stateText)") }
+    for replica in replicas {
+      lines.append("\(replica.name) ready \(replica.machine?.isReady ?? false) \(replica.machine?.watermarks ?? [])")
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  /// What must hold once all is done.
+  func checkFinal() {
+    for server in servers {
+      server.checks?.checkCounts("every row counts each of its examples once")
+      server.checks?.checkValidation("progressive validation counts every example once")
+    }
+    for replica in replicas { checkEqual(replica) }
+  }
+
+  /// Row for row, in every table.
+  private func checkEqual(_ replica: ReplicaProcess) {
+    guard let machine = replica.machine else { return }
+    let check = "a replica equals its servers"
+    for layout in model.tables.layouts {
+      let isDense = layout.name == ModelTables.denseTableName
+      for fid in isDense ? model.tables.denseLayout.fids : oracle.fids {
+        let shard = Int(oracle.map.shard(of: fid).value)
+        guard let server = servers[oracle.map.owners[shard].value].machine else { continue }
+        do {
+          let mine = try machine.row(table: layout.name, fid: fid)
+          let theirs = try server.row(table: layout.name, fid: fid)
+          if mine.exists != theirs.exists || mine.weights != theirs.weights {
+            world.fail(check, "\(replica.name) \(layout.name) fid \(fid) shard \(shard): \(mine), the server \(theirs)")
+          }
+        } catch {
+          world.fail(check, "\(error)")
+        }
+      }
+    }
+    for (name, rows, _) in machine.rowCounts() {
+      let there = servers.reduce(0) { sum, server in
+        sum + (server.machine?.tableTotals().first { $0.name == name }?.rows ?? 0)
+      }
+      if rows != there { world.fail(check, "\(replica.name) \(name): \(rows) rows, the servers have \(there)") }
+    }
+  }
+}

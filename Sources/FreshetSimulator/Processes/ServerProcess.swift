@@ -1,0 +1,245 @@
+import FreshetCluster
+import FreshetCore
+
+/// A parameter server: the `ShardServer`, what `ParameterServerEndpoint` does around it, and its disk.
+final class ServerProcess: SimulatedProcess {
+  private struct Arrived {
+    let request: ServerRequest
+    /// nil for a request that comes once more and whose answer nobody hears.
+    let connection: Connection?
+    let reply: (ServerReply) -> Void
+  }
+
+  private struct Waiting {
+    let request: SyncRequest
+    let connection: Connection
+    let reply: (ServerReply) -> Void
+    let deadline: Instant
+  }
+
+  private static let syncWaitMs = 1_000
+
+  let number: Int
+  let shardNumbers: [Int]
+  let disk: SimulatedDisk
+  private let scenario: Scenario
+  private let model: SimulatedModel
+  private let oracle: Oracle
+  private let compressor = NoCompressor()
+  private(set) var machine: ShardServer?
+  private(set) var checks: ServerChecks?
+  private var snapshots: ServerSnapshots?
+  private var arrived: [Arrived] = []
+  private var isServing = false
+  private var waiting: [Waiting] = []
+  private var served = 0
+  private(set) var isListening = false
+  /// Called when the server refuses to start or ends by itself.
+  var onExit: (String) -> Void = { _ in }
+
+  init(
+    number: Int, scenario: Scenario, model: SimulatedModel, oracle: Oracle, world: World, network: Network
+  ) {
+    self.number = number
+    self.scenario = scenario
+    self.model = model
+    self.oracle = oracle
+    shardNumbers = oracle.map.shards(of: ServerID(number)).map { Int($0.value) }
+    disk = SimulatedDisk(world: world, faults: scenario.disk, name: "server \(number)'s disk")
+    super.init(world: world, network: network, name: "server \(number)")
+  }
+
+  override func didStart() {
+    // Reading the store and making tables takes a while; nobody can connect before it is done.
+    after(milliseconds: world.draw(1...100)) { [self] in open() }
+  }
+
+  override func didEnd() {
+    if let machine {
+      world.coverage[.fencedPush] += Int(machine.statistics.fenced)
+      world.coverage[.duplicatePush] += Int(machine.statistics.duplicates)
+      world.coverage[.watermarkRefusal] += Int(machine.statistics.watermarkRefusals)
+    }
+    isListening = false
+    machine = nil
+    checks = nil
+    if let snapshots {
+      snapshots.ended()
+      self.snapshots = nil
+    }
+    arrived = []
+    waiting = []
+    isServing = false
+    disk.crash()
+  }
+
+  private func open() {
+    let configuration = ShardServer.Configuration(
+      map: oracle.map, server: ServerID(number), layouts: model.tables.layouts, generation: world.drawSeed() | 1,
+      deltaLogBytes: scenario.deltaLogBytes, maximumRows: 10_000, baseChunkBytes: scenario.baseChunkBytes)
+    let opened: ServerSnapshots.Opened
+    do {
+      opened = try ServerSnapshots.open(configuration, scenario: scenario, process: self)
+    } catch {
+      return onExit("\(error)")
+    }
+    machine = opened.machine
+    snapshots = opened.snapshots
+    checks = ServerChecks(
+      world: world, oracle: oracle, name: name, machine: opened.machine, shards: shardNumbers,
+      partitions: scenario.partitions, taskCount: model.spec.tasks.count)
+    checks!.started()
+    isListening = true
+    note("is ready")
+    every(milliseconds: scenario.syncIntervalMs) { [self] in seal() }
+    snapshots?.start()
+  }
+
+  /// The lowest watermark that this server may start from again.
+  func oldestSnapshotWatermark(_ partition: Int) -> Int64 { -1 }
+
+  /// A snapshot of the shard begins now.
+  func snapshotBegins(shard: Int) {
+    oracle.began(snapshotOf: shard, checks!.watermarks(of: shard))
+  }
+
+  /// SIGTERM: finishes a snapshot, then ends.
+  func stop() {
+    guard isListening, let snapshots else { return crash() }
+    world.met(.gracefulStop)
+    note("is asked to stop")
+    isListening = false
+    snapshots.stop { [self] in onExit("stopped") }
+  }
+
+  // MARK: - Requests
+
+  func receive(_ request: ServerRequest, _ connection: Connection?, _ reply: @escaping (ServerReply) -> Void) {
+    guard machine != nil else { return }
+    arrived.append(Arrived(request: request, connection: connection, reply: reply))
+    serveNext()
+  }
+
+  func connectionClosed(_ connection: Connection) { waiting.removeAll { $0.connection === connection } }
+
+  private func serveNext() {
+    guard !isServing, !arrived.isEmpty else { return }
+    isServing = true
+    after(microseconds: world.draw(5...300)) { [self] in
+      isServing = false
+      let next = arrived.removeFirst()
+      serve(next)
+      snapshots?.advance()
+      serveNext()
+    }
+  }
+
+  private func serve(_ arrived: Arrived) {
+    guard let machine else { return }
+    do throws(ClusterError) {
+      switch arrived.request {
+      case .claim(let partition):
+        let reply = machine.claim(partition)
+        checks!.claimed(partition, reply)
+        note("partition {0} is claimed, epoch {1}", Int64(partition.value), Int64(bitPattern: reply.epoch.value))
+        // As it travels.
+        arrived.reply(.claimed(ClaimReply(integers: reply.integers)!))
+      case .pull(let body):
+        let rows = try body.withUnsafeBytesTyped { raw throws(ClusterError) in
+          Array(UnsafeRawBufferPointer(try machine.pull(raw)))
+        }
+        arrived.reply(.rows(rows))
+      case .push(let partition, let epoch, let from, let to, let body):
+        try push(body, partition, epoch, from, to, machine)
+        arrived.reply(.pushed)
+      case .sync(let body):
+        try sync(body, arrived, machine)
+      }
+    } catch {
+      note("refuses", text: error.description)
+      arrived.reply(.refused(error))
+    }
+  }
+
+  private func push(
+    _ body: [UInt8], _ partition: PartitionID, _ epoch: Epoch, _ from: Offset, _ to: Offset, _ machine: ShardServer
+  ) throws(ClusterError) {
+    do throws(ClusterError) {
+      let outcome = try body.withUnsafeBytesTyped { raw throws(ClusterError) in
+        try machine.push(raw, partition: partition, epoch: epoch, from: from, to: to)
+      }
+      note(
+        outcome == .applied
+          ? "applies partition {0}, {1} ..< {2}" : "has had partition {0}, {1} ..< {2}", Int64(partition.value),
+        from.value, to.value)
+    } catch {
+      checks!.pushed(partition, epoch, from: from, to: to, refusal: error)
+      throw error
+    }
+    checks!.pushed(partition, epoch, from: from, to: to, refusal: nil)
+    served += 1
+    if served % 16 == 0 { checks!.checkCounts("rows count the examples below the watermarks") }
+  }
+
+  // MARK: - Sync
+
+  private func sync(_ body: [UInt8], _ arrived: Arrived, _ machine: ShardServer) throws(ClusterError) {
+    let request: SyncRequest
+    do throws(MalformedBlob) {
+      request = try body.withUnsafeBytesTyped { raw throws(MalformedBlob) in try SyncRequest(decoding: raw) }
+    } catch {
+      throw ClusterError(error)
+    }
+    if try !answer(request, arrived.reply, machine), let connection = arrived.connection {
+      waiting.append(
+        Waiting(
+          request: request, connection: connection, reply: arrived.reply,
+          deadline: world.now.advanced(byMs: Self.syncWaitMs)))
+    }
+  }
+
+  private func answer(
+    _ request: SyncRequest, _ reply: (ServerReply) -> Void, _ machine: ShardServer
+  ) throws(ClusterError) -> Bool {
+    var frames = try machine.sync(request, compressor: compressor)
+    guard !frames.isEmpty else { return false }
+    if world.isFaulty {
+      for index in frames.indices where world.chance(network.weather.corruption) {
+        world.met(.corruptFrame)
+        let position = world.draw(0..<frames[index].count)
+        frames[index][position] ^= UInt8(1 << world.draw(0...7))
+      }
+    }
+    reply(.frames(frames))
+    return true
+  }
+
+  /// Closes the interval and wakes the replicas that wait for it.
+  private func seal() {
+    guard let machine else { return }
+    while machine.sweepExpired() {}
+    machine.maintainTables()
+    let hasNews = machine.sealDeltas(compressor: compressor)
+    var still: [Waiting] = []
+    for replica in waiting {
+      do throws(ClusterError) {
+        if hasNews, try answer(replica.request, replica.reply, machine) { continue }
+      } catch {
+        replica.reply(.refused(error))
+        continue
+      }
+      if world.now >= replica.deadline { replica.reply(.frames([])) } else { still.append(replica) }
+    }
+    waiting = still
+  }
+}
+
+extension Array where Element == UInt8 {
+  /// `withUnsafeBytes` that keeps the type of the error.
+  func withUnsafeBytesTyped<Value, Failure: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(Failure) -> Value
+  ) throws(Failure) -> Value {
+    let result = withUnsafeBytes { raw in Result { () throws(Failure) -> Value in try body(raw) } }
+    return try result.get()
+  }
+}

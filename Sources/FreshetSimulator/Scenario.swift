@@ -1,0 +1,130 @@
+import FreshetCore
+
+/// Something that the simulator does to the cluster now and then.
+enum Fault: CaseIterable {
+  case crashServer, crashTrainer, crashJoiner, crashReplica, stopServer
+  case pauseServer, pauseTrainer, pauseJoiner, pauseReplica
+  case reset, partition, oneWayPartition
+  case rebalance, secondOwner, brokerOutage, retention
+}
+
+/// The faults of a server's disk; chances are per mille of what could go wrong.
+struct DiskFaults {
+  /// Of files: their last bytes, or all, are lost in a crash although they were to be durable.
+  var unsynced = 0
+  /// Of writes.
+  var failure = 0
+  /// Of files: the disk is full in the middle.
+  var full = 0
+  /// Of reads.
+  var bitFlip = 0
+  /// How long a write takes.
+  var writeMicroseconds: ClosedRange<Int> = 10...200
+}
+
+/// The shape of one simulated cluster and what happens to it, all drawn from the seed (swarm testing: Groce et al. 2012).
+struct Scenario {
+  // Cluster
+  var servers = 1
+  var shards = 1
+  var partitions = 1
+  var trainers = 1
+  var joiners = 1
+  var replicas = 0
+  // Load
+  var users = 8
+  var items = 6
+  var rounds = 1
+  var requestsPerRound = 20
+  var roundMilliseconds = 3_000
+  var disorderMs = 200
+  var negativeRate: Float = 0
+  // Settings
+  var batchSize = 1
+  var pipelineDepth = 1
+  var maximumUnacknowledged = 4
+  var queuedExamples = 64
+  var admission = 1
+  var timeToLiveMinutes: UInt32?
+  var syncIntervalMs = 200
+  var deltaLogBytes = 1 << 20
+  var baseChunkBytes = 1 << 18
+  var commitIntervalMs = 100
+  /// nil: the servers keep no snapshots and begin empty.
+  var snapshotIntervalMs: Int?
+  var baseEvery = 3
+  var keepSnapshots = 2
+  // Faults
+  var faults: [Fault] = []
+  var meanFaultMs = 500
+  var faultMilliseconds = 8_000
+  var weather = NetworkWeather()
+  var brokerRefusals = 0
+  var disk = DiskFaults()
+  var group = ConsumerGroup.Settings(sessionTimeoutMs: 2_000, rebalanceTimeoutMs: 2_000)
+  var transactionTimeoutMs = 5_000
+  var restartMilliseconds: ClosedRange<Int> = 50...1_500
+  /// Retention takes what servers still need: training has to stop with an error that names the gap.
+  var losesExamples = false
+
+  /// Draws a scenario.
+  init(_ world: World) {
+    servers = world.draw(1...3)
+    shards = servers * world.draw(1...2) + world.draw(0...1)
+    partitions = world.draw(1...3)
+    trainers = world.draw(1...3)
+    joiners = world.draw(1...2)
+    replicas = world.draw(0...2)
+    users = world.draw(4...12)
+    items = world.draw(3...8)
+    rounds = world.draw(1...2)
+    requestsPerRound = world.draw(8...40)
+    roundMilliseconds = world.draw(500...5_000)
+    disorderMs = world.draw(0...400)
+    negativeRate = [0, 0.5, 1][world.draw(0...2)]
+    batchSize = world.chance(500) ? 1 : world.draw(2...8)
+    pipelineDepth = world.draw(1...4)
+    maximumUnacknowledged = world.draw(1...6)
+    queuedExamples = world.draw(4...64)
+    if batchSize == 1, world.chance(600) { admission = world.draw(2...3) }
+    if world.chance(300) { timeToLiveMinutes = UInt32(world.draw(1...30)) }
+    syncIntervalMs = world.draw(50...600)
+    deltaLogBytes = world.chance(300) ? world.draw(1_000...20_000) : 1 << 20
+    baseChunkBytes = world.chance(500) ? world.draw(50...2_000) : 1 << 18
+    commitIntervalMs = world.draw(10...300)
+    if world.chance(850) { snapshotIntervalMs = world.draw(100...2_000) }
+    baseEvery = world.draw(1...5)
+    keepSnapshots = world.draw(1...3)
+    drawFaults(world)
+  }
+
+  private mutating func drawFaults(_ world: World) {
+    // Some runs have no faults at all: what they do must be right too.
+    guard !world.chance(30) else {
+      faultMilliseconds = 1_000
+      return
+    }
+    let share = world.draw(150...700)
+    faults = Fault.allCases.filter { _ in world.chance(share) }
+    meanFaultMs = world.draw(100...1_500)
+    faultMilliseconds = world.draw(3_000...10_000)
+    weather.latencyMicroseconds = world.chance(500) ? 50...500 : 100...20_000
+    if world.chance(400) { weather.loss = world.draw(1...20) }
+    if world.chance(400) { weather.spikes = world.draw(1...50) }
+    if world.chance(400) { weather.duplicates = world.draw(1...50) }
+    if world.chance(300) { weather.corruption = world.draw(1...100) }
+    weather.timeoutMilliseconds = world.draw(500...3_000)
+    if world.chance(300) { brokerRefusals = world.draw(10...150) }
+    if world.chance(400) { disk.unsynced = world.draw(50...500) }
+    if world.chance(300) { disk.failure = world.draw(5...100) }
+    if world.chance(300) { disk.full = world.draw(20...300) }
+    if world.chance(250) { disk.bitFlip = world.draw(2...60) }
+    if world.chance(300) { disk.writeMicroseconds = 1_000...50_000 }
+    group.sessionTimeoutMs = world.draw(500...3_000)
+    group.rebalanceTimeoutMs = world.draw(300...3_000)
+    transactionTimeoutMs = world.draw(2_000...6_000)
+    losesExamples = world.chance(20)
+  }
+
+  func has(_ fault: Fault) -> Bool { faults.contains(fault) }
+}
