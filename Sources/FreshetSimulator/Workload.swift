@@ -255,7 +255,7 @@ private struct FidChooser {
       let fid = Hashing.fid(slot: slot, value: String(value))
       if scenario.admission > 1 {
         let hash = Hashing.mix(fid &+ 0x9e37_79b9_7f4a_7c15)
-        let line = Int((hash >> 32) &* UInt64(Self.lines) >> 32)
+        let line = Int(((hash >> 32) &* UInt64(Self.lines)) >> 32)
         let shard = ShardMap.shardIndex(of: fid, shardCount: scenario.shards)
         guard line >= Self.reservedLines, taken.insert(shard * Self.lines + line).inserted else { continue }
       }

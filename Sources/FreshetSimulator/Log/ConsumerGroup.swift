@@ -40,6 +40,8 @@ final class ConsumerGroup {
   private var joined = 0
   private(set) var generation = 0
   private var rebalanceDeadline: UInt64?
+  /// By node, when the last message to it arrives: they do not pass each other.
+  private var lastArrival: [Int: UInt64] = [:]
 
   init(
     name: String, world: World, network: Network, brokerNode: Int, partitionCount: Int, settings: Settings
@@ -105,12 +107,20 @@ final class ConsumerGroup {
     completeIfPossible()
   }
 
-  /// Tells a member to give up its partitions; it waits while the way is blocked, as heartbeats do.
+  /// Lets `body` run at a member when the coordinator's message has arrived; it waits while the way is blocked.
+  private func tell(_ process: any GroupMember, life: Int, laterBy delay: Int = 0, _ body: @escaping () -> Void) {
+    guard process.isUp, process.life == life else { return }
+    let wait =
+      delay + network.drawLatency() + (network.blockedMicroseconds(from: brokerNode, to: process.node) ?? 0)
+    let arrival = max(world.now.nanoseconds + UInt64(wait) * 1000, (lastArrival[process.node] ?? 0) + 1000)
+    lastArrival[process.node] = arrival
+    world.after(Int((arrival - world.now.nanoseconds) / 1000), for: process, body)
+  }
+
+  /// Tells a member to give up its partitions.
   private func ask(_ member: Member) {
-    let wait = network.drawLatency() + (network.blockedMicroseconds(from: brokerNode, to: member.process.node) ?? 0)
     let number = member.number
-    guard member.process.isUp, member.process.life == member.life else { return }
-    world.after(wait, for: member.process) { [self] in
+    tell(member.process, life: member.life) { [self] in
       guard members.contains(where: { $0.number == number }) else { return }
       member.process.groupRevokes { [self] in
         member.process.after(microseconds: network.drawLatency()) { [self] in
@@ -143,9 +153,7 @@ final class ConsumerGroup {
 
   private func assign(_ member: Member) {
     let generation = generation
-    guard member.process.isUp, member.process.life == member.life else { return }
-    let wait = network.drawLatency() + (network.blockedMicroseconds(from: brokerNode, to: member.process.node) ?? 0)
-    world.after(wait, for: member.process) {
+    tell(member.process, life: member.life) {
       member.process.groupAssigns(member.partitions, member: member.number, generation: generation)
     }
   }
@@ -154,12 +162,8 @@ final class ConsumerGroup {
   private func expel(_ member: Member) {
     world.met(.memberExpired)
     world.note(name, "expels {0}", Int64(member.number), text: member.process.name)
-    guard member.process.isUp, member.process.life == member.life else { return }
     let process = member.process
-    let wait =
-      world.draw(0...300) * 1000 + network.drawLatency()
-      + (network.blockedMicroseconds(from: brokerNode, to: process.node) ?? 0)
-    world.after(wait, for: process) { [self] in
+    tell(process, life: member.life, laterBy: world.draw(0...300) * 1000) { [self] in
       guard !members.contains(where: { $0.process === process && $0.number != member.number }) else { return }
       process.groupLoses()
       join(process)
