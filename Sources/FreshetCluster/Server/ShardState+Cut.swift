@@ -26,7 +26,8 @@ extension ShardState {
       head.removed = []
       snapshots.append(
         TableSnapshot(
-          shape: TableShape(table.layout), minutes: tableMinutes[number], expiryCauses: expiryCauses[number], head: head))
+          shape: TableShape(table.layout), minutes: tableMinutes[number], expiryCauses: expiryCauses[number], head: head
+        ))
     }
     let partitions = Set(watermarks.keys).union(origins.keys).sorted()
     return ShardCut(

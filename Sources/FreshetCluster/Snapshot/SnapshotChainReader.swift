@@ -113,7 +113,8 @@ struct SnapshotChainReader {
     let wanted = state.tables.map { TableShape($0.layout) }
     guard saved.map(\.name) == wanted.map(\.name) else {
       throw mismatch(
-        "its tables are \(saved.map(\.name).joined(separator: ", ")), the model's \(wanted.map(\.name).joined(separator: ", "))")
+        "its tables are \(saved.map(\.name).joined(separator: ", ")), the model's \(wanted.map(\.name).joined(separator: ", "))"
+      )
     }
     for (saved, wanted) in zip(saved, wanted) where saved != wanted {
       throw mismatch("table \(saved.name) has \(saved.differences(from: wanted))")
