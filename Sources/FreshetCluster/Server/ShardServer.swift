@@ -64,6 +64,9 @@ public final class ShardServer {
   var sealedWatermarks: [[(partition: PartitionID, offset: Offset)]]
   var expirySweep: ExpirySweep
   private var epochs: [PartitionID: Epoch] = [:]
+  /// Epochs count up from here: 43 bits tell the lives of a server apart, 20 are for the claims of one. A push that was on
+  /// its way to an earlier life is fenced, though epochs are not kept anywhere.
+  private var firstEpoch: Epoch { Epoch((configuration.generation >> 21) << 20) }
   public internal(set) var statistics = Statistics()
 
   private var sections: [RowSection] = []
@@ -94,12 +97,15 @@ public final class ShardServer {
 
   /// Raises the partition's epoch, which fences every earlier claimant, and tells how far each shard is.
   public func claim(_ partition: PartitionID) -> ClaimReply {
-    let epoch = Epoch((epochs[partition]?.value ?? 0) + 1)
+    let epoch = Epoch((epochs[partition] ?? firstEpoch).value + 1)
     epochs[partition] = epoch
     statistics.claims += 1
     return ClaimReply(
       epoch: epoch,
-      watermarks: hostedShards.map { ClaimReply.ShardWatermark(shard: $0.id, watermark: $0.watermark(of: partition)) })
+      watermarks: hostedShards.map {
+        ClaimReply.ShardWatermark(
+          shard: $0.id, watermark: $0.watermark(of: partition), origin: $0.origin(of: partition))
+      })
   }
 
   /// The weights that a `PullRequest` asks for, valid until the next command.
@@ -259,8 +265,8 @@ public final class ShardServer {
     return floats
   }
 
-  private func moved(_ shard: ShardID) -> ClusterError {
-    ClusterError(.moved, "shard \(shard) is on server \(configuration.map.owner(of: shard))")
+  func moved(_ shard: ShardID) -> ClusterError {
+    ClusterError(moved: ClusterError.Redirection(shard: shard, server: configuration.map.owner(of: shard)))
   }
 
   // MARK: - Applying
@@ -285,6 +291,9 @@ public final class ShardServer {
     }
     let reportShard = Self.reportShard(of: partition, shardCount: configuration.map.shardCount)
     for shard in hostedShards where shard.watermark(of: partition) == from {
+      // A trainer's first push takes the shard to where the log begins and carries nothing. One that carries something may
+      // stand for examples from the first offset on.
+      if from == .none { shard.begin(partition, at: sections.isEmpty && report == nil ? to : Offset(0)) }
       if shard.id == reportShard, let report { shard.record(report, partition: partition, end: to) }
       shard.advance(partition, to: to, minutes: minutes)
       outcome = .applied
