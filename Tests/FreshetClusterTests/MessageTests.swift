@@ -146,12 +146,17 @@ import Testing
     let reply = ClaimReply(
       epoch: Epoch(7),
       watermarks: [
-        ClaimReply.ShardWatermark(shard: ShardID(0), watermark: .none),
-        ClaimReply.ShardWatermark(shard: ShardID(2), watermark: Offset(5)),
+        ClaimReply.ShardWatermark(shard: ShardID(0), watermark: .none, origin: .none),
+        ClaimReply.ShardWatermark(shard: ShardID(2), watermark: Offset(5), origin: Offset(3)),
       ])
-    #expect(reply.integers == [7, 0, -1, 2, 5])
+    #expect(reply.integers == [2, 7, 0, -1, -1, 2, 5, 3])
     #expect(ClaimReply(integers: reply.integers) == reply)
-    for wrong: [Int64] in [[], [1, 2], [-1], [1, -1, 0], [1, 65_536, 0], [1, 0, -2]] {
+    for wrong: [Int64] in [
+      [], [2], [2, 1, 0], [2, 1, 0, 5], [1, 1, 0, 5, 3], [3, 1, 0, 5, 3], [2, 1, -1, 5, 3], [2, 1, 65_536, 5, 3],
+      [2, 1, 0, -2, -2], [2, 1, 0, 5, -2], [2, 1, 0, 5, 6],
+      // Version 1: epoch 7, shard 0 at 5.
+      [7, 0, 5],
+    ] {
       #expect(ClaimReply(integers: wrong) == nil)
     }
   }

@@ -58,10 +58,35 @@ import Testing
     #expect(reply.epoch == Epoch(first.value + 1))
     #expect(
       reply.watermarks == [
-        ClaimReply.ShardWatermark(shard: a, watermark: Offset(10)),
-        ClaimReply.ShardWatermark(shard: b, watermark: Offset(10)),
+        ClaimReply.ShardWatermark(shard: a, watermark: Offset(10), origin: Offset(10)),
+        ClaimReply.ShardWatermark(shard: b, watermark: Offset(10), origin: Offset(10)),
       ])
-    #expect(server.claim(PartitionID(0)).watermarks.allSatisfy { $0.watermark == .none })
+    #expect(server.claim(PartitionID(0)).watermarks.allSatisfy { $0.watermark == .none && $0.origin == .none })
+  }
+
+  @Test func theFirstPushTellsWhereTheLogBeganUnlessItCarriesSomething() throws {
+    let other = PartitionID(8)
+    let epoch = server.claim(partition).epoch
+    let otherEpoch = server.claim(other).epoch
+    _ = try server.push(TestSection.push([]), partition, epoch, -1, 10)
+    _ = try server.push(TestSection.push([section(a, 2)]), partition, epoch, 10, 20)
+    _ = try server.push(TestSection.push([section(a, 2)]), other, otherEpoch, -1, 20)
+    #expect(server.claim(partition).watermarks.allSatisfy { $0.origin == Offset(10) && $0.watermark == Offset(20) })
+    #expect(server.claim(other).watermarks.allSatisfy { $0.origin == Offset(0) })
+  }
+
+  /// A push on a connection of an earlier life of the server must not find its epoch again.
+  @Test func epochsOfDifferentLivesDiffer() {
+    var lives = SeededGenerator(seed: 3)
+    var seen = Set<Epoch>()
+    for _ in 0..<100 {
+      let server = TestModel.tiny.server(of: map, generation: lives.next() | 1)
+      for number in 1...3 {
+        let epoch = server.claim(partition).epoch
+        #expect(seen.insert(epoch).inserted && Int64(exactly: epoch.value) != nil)
+        if number > 1 { #expect(seen.contains(Epoch(epoch.value - 1))) }
+      }
+    }
   }
 
   @Test func aPushAppliesFromTheWatermarkOnAndMovesIt() throws {

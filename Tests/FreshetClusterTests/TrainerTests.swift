@@ -18,23 +18,28 @@ import Testing
         allowsGap: allowsGap, seed: 1))
   }
 
-  func claimReply(_ watermarks: [Int64]) -> ClaimReply {
+  /// - Parameter origin: Of the shards that have anything.
+  func claimReply(_ watermarks: [Int64], origin: Int64) -> ClaimReply {
     ClaimReply(
       epoch: Epoch(1),
       watermarks: watermarks.enumerated().map {
-        ClaimReply.ShardWatermark(shard: ShardID($0), watermark: Offset($1))
+        ClaimReply.ShardWatermark(
+          shard: ShardID($0), watermark: Offset($1), origin: $1 < 0 ? .none : Offset(origin))
       })
   }
 
   /// Brings a trainer to where the servers' watermarks and the log's bounds are known.
-  func locate(_ trainer: Trainer, _ watermarks: [Int64], start: Int64, end: Int64) -> [TrainerAction] {
+  func locate(
+    _ trainer: Trainer, _ watermarks: [Int64], origin: Int64 = 0, start: Int64, end: Int64
+  ) -> [TrainerAction] {
     var actions = trainer.handle(.assigned(partition), now: now)
     actions += trainer.handle(.connected(server), now: now)
     guard case .claim(_, _, let attempt)? = actions.first else {
       Issue.record("no claim in \(actions)")
       return []
     }
-    _ = trainer.handle(.claimed(server, partition, attempt: attempt, .success(claimReply(watermarks))), now: now)
+    _ = trainer.handle(
+      .claimed(server, partition, attempt: attempt, .success(claimReply(watermarks, origin: origin))), now: now)
     return trainer.handle(
       .located(partition, attempt: attempt, start: Offset(start), end: Offset(end)), now: now)
   }
@@ -69,10 +74,56 @@ import Testing
     let actions = locate(trainer(), [30, 20], start: 25, end: 50)
     let error = try #require(failure(actions))
     #expect(error.kind == .gap)
-    for part in ["partition 0", "starts at 25", "below 20", "5 offsets", "--allow-gap"] {
+    for part in ["partition 0", "starts at 25", "shard 1", "below 20", "5 offsets, 20 ..< 25", "--allow-gap"] {
       #expect(error.message.contains(part), "\(part)")
     }
     #expect(fetch(actions) == nil)
+  }
+
+  /// Nobody can tell by its watermark what an empty shard has missed; the others know where training began.
+  @Test func aServerThatComesBackEmptyOnAShortenedLogStopsTraining() throws {
+    let error = try #require(failure(locate(trainer(), [30, -1], origin: 5, start: 25, end: 50)))
+    #expect(error.kind == .gap)
+    for part in ["partition 0", "starts at 25", "shard 1", "lost its state", "20 offsets, 5 ..< 25"] {
+      #expect(error.message.contains(part), "\(part)")
+    }
+    #expect(fetch(locate(trainer(), [30, -1], origin: 5, start: 5, end: 50)) == 5)
+    let allowing = trainer(allowsGap: true)
+    #expect(fetch(locate(allowing, [30, -1], origin: 5, start: 25, end: 50)) == 25)
+    #expect(allowing.statistics.lostOffsets == 20)
+  }
+
+  @Test func theLargestGapOfAllShardsIsTold() {
+    func gap(_ shards: [(watermark: Int64, origin: Int64)], start: Int64) -> LogGap? {
+      LogGap(
+        shards.enumerated().map {
+          ClaimReply.ShardWatermark(shard: ShardID($0), watermark: Offset($1.watermark), origin: Offset($1.origin))
+        }, start: Offset(start))
+    }
+    #expect(gap([(-1, -1), (-1, -1)], start: 9) == nil)
+    #expect(gap([(9, 3), (12, 3)], start: 9) == nil)
+    #expect(gap([(9, 3), (-1, -1)], start: 3) == nil)
+    let lost = gap([(9, 4), (-1, -1), (7, 3)], start: 8)
+    #expect(lost?.begin == Offset(3) && lost?.end == Offset(8) && lost?.shard == ShardID(1))
+    #expect(lost?.watermark == Offset.none)
+    let old = gap([(9, 3), (5, 3), (6, 3)], start: 8)
+    #expect(old?.begin == Offset(5) && old?.shard == ShardID(1) && old?.watermark == Offset(5))
+  }
+
+  /// The first push of all tells every shard where its log began, and carries nothing.
+  @Test func everyShardRemembersWhereItsLogBegan() {
+    for seed in UInt64(0)..<10 {
+      var options = ExactlyOnceTests.options(seed)
+      options.faults = [.disconnect, .crashTrainer, .secondOwner, .restartServer]
+      options.batchSize = 1...4
+      let harness = ClusterHarness(options, seed: seed)
+      #expect(harness.run(limit: ExactlyOnceTests.stepLimit), "seed \(seed)")
+      for shard in harness.servers.flatMap(\.hostedShards) {
+        for (number, log) in harness.logs.enumerated() {
+          #expect(shard.origin(of: PartitionID(Int32(number))).value == log.start, "seed \(seed)")
+        }
+      }
+    }
   }
 
   @Test func withAllowGapTrainingGoesOnAndCountsWhatIsLost() {
@@ -219,7 +270,8 @@ import Testing
     _ = trainer.handle(.assigned(partition), now: now)
     _ = trainer.handle(.connected(server), now: now)
     let reply = ClaimReply(
-      epoch: Epoch(1), watermarks: shards.map { ClaimReply.ShardWatermark(shard: ShardID($0), watermark: .none) })
+      epoch: Epoch(1),
+      watermarks: shards.map { ClaimReply.ShardWatermark(shard: ShardID($0), watermark: .none, origin: .none) })
     return trainer.handle(.claimed(server, partition, attempt: 1, .success(reply)), now: now)
   }
 }

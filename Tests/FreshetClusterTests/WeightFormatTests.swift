@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct WeightFormatTests {
   /// Mean loss of predictions before training on them; each user clicks always or never.
-  func logloss(_ weights: WeightPrecision) throws -> Double {
+  func logloss(_ weights: WeightPrecision, seed: UInt64) throws -> Double {
     var options = ClusterHarness.Options()
     options.model = TestModel.deep.changed { spec in
       for table in spec.tables.indices { spec.tables[table].weights = weights }
@@ -20,7 +20,7 @@ import Testing
     options.adjust = { example in
       for task in example.labels.indices { example.labels[task] = Hashing.mix(example.slots[0][0]) % 2 == 0 ? 1 : 0 }
     }
-    let harness = ClusterHarness(options, seed: 3)
+    let harness = ClusterHarness(options, seed: seed)
     #expect(harness.run(limit: 50_000))
     #expect(harness.failures.isEmpty)
     var report = ValidationReport(taskCount: 2)
@@ -31,11 +31,15 @@ import Testing
   }
 
   @Test func tablesOfHalfTheWidthLearnAsWell() throws {
-    let full = try logloss(.fp32)
+    // One run of so few examples says little: how batches fall matters more than the format.
+    func mean(_ weights: WeightPrecision) throws -> Double {
+      try (UInt64(0)..<6).reduce(0) { try $0 + logloss(weights, seed: $1) } / 6
+    }
+    let full = try mean(.fp32)
     // Knowing nothing costs 0.69.
     #expect(full < 0.45)
     for format in [WeightPrecision.fp16, .bf16] {
-      let half = try logloss(format)
+      let half = try mean(format)
       #expect(abs(half - full) < 0.02, "\(format): \(half), \(full)")
     }
   }

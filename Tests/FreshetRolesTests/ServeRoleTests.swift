@@ -46,7 +46,7 @@ private struct RunningServer {
       map: map, server: ServerID(number), layouts: tables.layouts, generation: 5, deltaLogBytes: 1 << 20,
       maximumRows: 10_000)
     let endpoint = try await loop.submit {
-      NIOLoopBound(ParameterServerEndpoint(machine: machine, taskCount: 2), eventLoop: loop)
+      NIOLoopBound(ParameterServerEndpoint(machine: machine, servers: [], taskCount: 2), eventLoop: loop)
     }.get()
     let listener = try await RESPServer.start(
       .standard(

@@ -4,7 +4,6 @@ import os
 
 import pytest
 
-import log
 from waiting import wait_until
 
 # Scripts/test says so when it has started the broker; without a broker at all these tests start one themselves.
@@ -65,23 +64,8 @@ def test_a_joiner_that_is_killed_and_comes_back_writes_every_example_once(stream
     assert joiners == 1 or both_joiners_have_work(cluster)
     cluster.kill("joiner0")
     cluster.start("joiner0")
-    if BROKER_IS_LOCAL:
-        # It goes on naming an aborted transaction to readers that are beyond its end, so librdkafka drops whatever else the
-        # same producer writes. Only a reader that comes from before sees everything, and that is what is asked here.
-        expect_examples_in_the_log(cluster)
-    else:
-        finish(cluster)
+    finish(cluster)
     assert cluster.dead_letters() == []
-
-
-def expect_examples_in_the_log(cluster):
-    assert cluster.processes["replay0"].wait(30) == 0
-    wait_until(lambda: cluster.committed_examples(RATINGS), "every example is in the log", 40, 0.3)
-    wait_until(
-        lambda: sum(cluster.info(name)["queued_records"] for name in cluster.processes if name.startswith("joiner")) == 0,
-        "nothing is left to join")
-    records = cluster.committed_examples(0)
-    assert len(records) == len({log.request_hash(record.value) for record in records}) == RATINGS
 
 
 @pytest.mark.skipif(

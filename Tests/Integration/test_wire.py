@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+import redis
 
 # Bytes to send; how the reply must begin; whether the server closes.
 WRONG = {
@@ -90,3 +91,18 @@ def test_half_a_request_and_a_vanished_client_disturb_nobody(trained_cluster):
 def test_the_status_ports_refuse_what_they_do_not_know(trained_cluster):
     for role in ("trainer0", "joiner0"):
         assert ask(trained_cluster.port(role), b"SCORE movielens user_id=1\r\n", False).startswith(b"-ERR unknown command")
+
+
+def test_a_server_without_the_shard_says_where_it_is_as_redis_clients_expect_it(trained_cluster):
+    moved = 0
+    with trained_cluster.client("ps0") as client:
+        for fid in range(32):
+            try:
+                client.execute_command("ROW", "embedding", fid)
+            except redis.exceptions.MovedError as error:
+                moved += 1
+                assert (error.host, error.port) == ("127.0.0.1", trained_cluster.port("ps1"))
+                assert error.slot_id % 2 == 1, "shards of odd numbers are on server 1"
+                with redis.Redis(host=error.host, port=error.port, decode_responses=True) as there:
+                    there.execute_command("ROW", "embedding", fid)
+    assert 0 < moved < 32

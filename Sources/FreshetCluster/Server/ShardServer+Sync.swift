@@ -54,7 +54,7 @@ extension ShardServer {
         throw ClusterError(.mismatch, "shard \(shard) of \(shards.count): do both sides have the same cluster.shards?")
       }
       guard let state = shards[number], let log = deltaLogs[number] else {
-        throw ClusterError(.moved, "shard \(shard) is on server \(configuration.map.owner(of: shard))")
+        throw moved(shard)
       }
       if bytes >= Self.syncReplyBytes { break }
       var base = position.base

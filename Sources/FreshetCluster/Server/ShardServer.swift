@@ -129,7 +129,10 @@ public final class ShardServer {
     statistics.claims += 1
     return ClaimReply(
       epoch: epoch,
-      watermarks: hostedShards.map { ClaimReply.ShardWatermark(shard: $0.id, watermark: $0.watermark(of: partition)) })
+      watermarks: hostedShards.map {
+        ClaimReply.ShardWatermark(
+          shard: $0.id, watermark: $0.watermark(of: partition), origin: $0.origin(of: partition))
+      })
   }
 
   /// The weights that a `PullRequest` asks for, valid until the next command.
@@ -289,8 +292,8 @@ public final class ShardServer {
     return floats
   }
 
-  private func moved(_ shard: ShardID) -> ClusterError {
-    ClusterError(.moved, "shard \(shard) is on server \(configuration.map.owner(of: shard))")
+  func moved(_ shard: ShardID) -> ClusterError {
+    ClusterError(moved: ClusterError.Redirection(shard: shard, server: configuration.map.owner(of: shard)))
   }
 
   // MARK: - Applying
@@ -315,6 +318,9 @@ public final class ShardServer {
     }
     let reportShard = Self.reportShard(of: partition, shardCount: configuration.map.shardCount)
     for shard in hostedShards where shard.watermark(of: partition) == from {
+      // A trainer's first push takes the shard to where the log begins and carries nothing. One that carries something may
+      // stand for examples from the first offset on.
+      if from == .none { shard.begin(partition, at: sections.isEmpty && report == nil ? to : Offset(0)) }
       if shard.id == reportShard, let report { shard.record(report, partition: partition, end: to) }
       shard.advance(partition, to: to, minutes: minutes)
       outcome = .applied

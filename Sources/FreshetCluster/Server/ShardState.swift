@@ -17,7 +17,7 @@ final class ShardState {
   let tables: [EmbeddingTable]
   /// Every example below a partition's watermark has been applied to this shard, none at or above it.
   private(set) var watermarks: [PartitionID: Offset] = [:]
-  /// By partition, the first offset that was ever taken; none for partitions of which that is not known.
+  /// By partition, where the log began when the shard took its first batch.
   private(set) var origins: [PartitionID: Offset] = [:]
   /// By partition, then by task.
   private(set) var validation: [PartitionID: [ProgressiveValidation]] = [:]
@@ -50,6 +50,17 @@ final class ShardState {
   }
 
   func watermark(of partition: PartitionID) -> Offset { watermarks[partition] ?? .none }
+
+  /// `none` as long as the watermark is. A watermark whose origin nobody noted counts from the first offset there can be.
+  func origin(of partition: PartitionID) -> Offset {
+    origins[partition] ?? (watermark(of: partition) == .none ? .none : Offset(0))
+  }
+
+  /// Notes where the log begins, before the first batch of a partition is applied.
+  func begin(_ partition: PartitionID, at origin: Offset) {
+    precondition(watermark(of: partition) == .none)
+    origins[partition] = origin
+  }
 
   /// Moves the watermark; the caller has applied everything below `to`.
   func advance(_ partition: PartitionID, to: Offset, minutes: UInt32) {

@@ -30,8 +30,10 @@ struct PartitionTraining {
   var attempt: UInt64 = 0
   var backoff: Backoff
   var epochs: [ServerID: Epoch] = [:]
-  var watermarks: [Offset] = []
-  /// Distinct watermarks above the start, ascending: no batch may span one.
+  /// Of all servers' shards, as far as they have answered.
+  var watermarks: [ClaimReply.ShardWatermark] = []
+  /// Distinct watermarks above the start, and where the log begins if nothing below it is to be had; ascending: no batch may
+  /// span one.
   var cuts: [Offset] = []
   /// Where the next batch begins: every shard's watermark once the batches before it are applied.
   var next = Offset.none

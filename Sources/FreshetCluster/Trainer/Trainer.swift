@@ -149,7 +149,7 @@ public final class Trainer {
         return
       }
       partitions[partition]!.epochs[server] = reply.epoch
-      partitions[partition]!.watermarks += reply.watermarks.map(\.watermark)
+      partitions[partition]!.watermarks += reply.watermarks
       if partitions[partition]!.epochs.count == configuration.map.serverCount {
         partitions[partition]!.phase = .locating
         actions.append(.locate(partition, attempt: partitions[partition]!.attempt))
@@ -159,7 +159,7 @@ public final class Trainer {
 
   private func located(_ partition: PartitionID, start: Offset, end: Offset) {
     var state = partitions[partition]!
-    let distinct = Set(state.watermarks).sorted()
+    let distinct = Set(state.watermarks.map(\.watermark)).sorted()
     let smallest = distinct[0]
     if let ahead = distinct.last, ahead > end {
       actions.append(
@@ -170,30 +170,22 @@ public final class Trainer {
               + "was the topic deleted and made anew? Restart the servers without their state, or restore the topic")))
       return
     }
-    var first = smallest
-    if smallest == .none {
-      first = start
-    } else if smallest < start {
+    if let gap = LogGap(state.watermarks, start: start) {
       guard configuration.allowsGap else {
-        actions.append(
-          .fail(
-            ClusterError(
-              .gap,
-              "partition \(partition) of the examples starts at \(start), but only those below \(smallest) are "
-                + "applied: Kafka has deleted \(start.value - smallest.value) offsets. Lengthen the topic's retention, "
-                + "restore a newer snapshot, or accept the loss with --allow-gap")))
+        actions.append(.fail(gap.error(partition)))
         return
       }
-      statistics.lostOffsets += UInt64(start.value - smallest.value)
-      actions.append(.notice("partition \(partition): offsets \(smallest) ..< \(start) are lost"))
-      first = start
+      statistics.lostOffsets += UInt64(gap.end.value - gap.begin.value)
+      actions.append(.notice("partition \(partition): offsets \(gap.begin) ..< \(gap.end) are lost"))
     }
     state.next = smallest
     state.applied = smallest
-    state.cuts = distinct.filter { $0 > smallest }
+    // A shard that has nothing yet is taken to the start by a push of its own, which tells it where its log began.
+    state.cuts = Set(distinct).union([start]).filter { $0 > smallest }.sorted()
     state.phase = .running
     state.backoff.reset()
     partitions[partition] = state
+    let first = max(smallest, start)
     actions.append(.notice("partition \(partition): training from offset \(first)"))
     actions.append(.fetch(partition, attempt: state.attempt, from: first))
   }
@@ -220,7 +212,7 @@ public final class Trainer {
   private func handleRefusal(_ partition: PartitionID, _ error: ClusterError, _ now: Instant) {
     switch error.kind {
     case .mismatch, .gap, .malformed: actions.append(.fail(error))
-    case .fenced, .watermark, .moved, .refused: restart(partition, error.description, now)
+    case .fenced, .watermark, .moved, .loading, .refused: restart(partition, error.description, now)
     }
   }
 

@@ -45,10 +45,12 @@ final class JoinerLoop {
   private var lastCommit = Instant.now()
   private var mustRestart = false
 
-  /// - Parameter instance: Tells this joiner from others of the group; stable across restarts. nil where nothing does.
+  /// - Parameters:
+  ///   - instance: Tells this joiner from others of the group; stable across restarts. nil where nothing does.
+  ///   - transactionalID: Of this life alone (`JoinerLives`).
   init(
-    configuration: FreshetConfiguration, extractor: FeatureExtractor, instance: String?, status: JoinerStatus,
-    logger: Logger
+    configuration: FreshetConfiguration, extractor: FeatureExtractor, instance: String?, transactionalID: String,
+    status: JoinerStatus, logger: Logger
   ) throws {
     self.configuration = configuration
     topics = configuration.kafka.topics
@@ -71,7 +73,7 @@ final class JoinerLoop {
     options.fetchWaitMs = 20
     options.groupInstanceID = instance
     consumer = try KafkaConsumer(kafka, options: options)
-    var producerOptions = KafkaProducer.Options(transactionalID: "\(settings.group)-\(instance ?? UUID().uuidString)")
+    var producerOptions = KafkaProducer.Options(transactionalID: transactionalID)
     producerOptions.lingerMs = 2
     producer = try KafkaProducer(kafka, options: producerOptions)
     examples = try producer.topic(topics.examples)
@@ -354,19 +356,8 @@ final class JoinerLoop {
     try takeUp(partitions, isStopped)
   }
 
-  /// Tries again while the broker says that it may work later.
   private func retrying(_ what: String, _ isStopped: () -> Bool, _ body: () throws(KafkaError) -> Void) throws {
-    var backoff = Backoff(baseMs: 100, capMs: 2_000, seed: UInt64.random(in: 0 ... .max))
-    while true {
-      do throws(KafkaError) {
-        return try body()
-      } catch {
-        guard error.isRetriable, !error.requiresAbort, !isStopped() else { throw error }
-        let waitMs = backoff.next()
-        logger.warning("\(what): \(error); trying again", metadata: ["wait_ms": "\(waitMs)"])
-        Thread.sleep(forTimeInterval: Double(waitMs) / 1000)
-      }
-    }
+    try KafkaRetry.run(what, logger: logger, isStopped: isStopped, body)
   }
 
   private func updateStatus() {

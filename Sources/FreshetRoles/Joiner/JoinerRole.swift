@@ -1,3 +1,4 @@
+import Foundation
 import FreshetCluster
 import FreshetCore
 import FreshetModel
@@ -55,8 +56,13 @@ public struct JoinerRole: Service {
         ) {
           outcome.isEnded
         }
+        let instance = StatusPort.instance(port: port)
+        let id =
+          try instance.map {
+            try JoinerLives(configuration, instance: $0, logger: logger).begin { outcome.isEnded }
+          } ?? "\(settings.group)-\(UUID().uuidString)"
         let loop = try JoinerLoop(
-          configuration: configuration, extractor: extractor, instance: StatusPort.instance(port: port), status: status,
+          configuration: configuration, extractor: extractor, instance: instance, transactionalID: id, status: status,
           logger: logger)
         try loop.run { outcome.isEnded }
         outcome.finish()

@@ -19,14 +19,17 @@ final class ParameterServerEndpoint {
   }
 
   private let shards: ShardServer
+  /// Where each server is, for those who ask the wrong one.
+  private let servers: [ServerAddress]
   private let taskCount: Int
   private let compressor = ZstdCompressor(level: 1)
   private let startedAt = Instant.now()
   private var waiting: [Waiting] = []
   var listener: RESPServer?
 
-  init(machine: ShardServer.Configuration, taskCount: Int) {
+  init(machine: ShardServer.Configuration, servers: [ServerAddress], taskCount: Int) {
     shards = ShardServer(configuration: machine)
+    self.servers = servers
     self.taskCount = taskCount
   }
 
@@ -36,9 +39,9 @@ final class ParameterServerEndpoint {
     } catch let error as WireError {
       responder.fail(error)
     } catch let error as ClusterError {
-      responder.fail(WireError(error))
+      responder.fail(WireError(error, servers: servers))
     } catch let error as MalformedBlob {
-      responder.fail(WireError(ClusterError(error)))
+      responder.fail(WireError(ClusterError(error), servers: servers))
     } catch {
       responder.fail(WireError(.err, "\(error)"))
     }
@@ -89,7 +92,7 @@ final class ParameterServerEndpoint {
       do {
         if hasNews, try answer(replica.request, replica.responder) { continue }
       } catch {
-        replica.responder.fail(WireError(error))
+        replica.responder.fail(WireError(error, servers: servers))
         continue
       }
       if now >= replica.deadline {

@@ -47,8 +47,9 @@ public struct ParameterServerRole: Service {
       generation: UInt64.random(in: 1 ... .max),
       deltaLogBytes: settings.deltaLogBytes, maximumRows: settings.maximumRowsPerRequest)
     let taskCount = configuration.model.tasks.count
+    let servers = configuration.cluster.servers
     let endpoint = try await loop.submit {
-      NIOLoopBound(ParameterServerEndpoint(machine: machine, taskCount: taskCount), eventLoop: loop)
+      NIOLoopBound(ParameterServerEndpoint(machine: machine, servers: servers, taskCount: taskCount), eventLoop: loop)
     }.get()
     let address = configuration.cluster.servers[server.value]
     let listener = try await RESPServer.start(

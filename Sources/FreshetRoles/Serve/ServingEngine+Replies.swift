@@ -9,7 +9,7 @@ extension ServingEngine {
     do throws(ClusterError) {
       return try replica.row(table: table, fid: fid)
     } catch {
-      throw WireError(error)
+      throw WireError(error, servers: [])
     }
   }
 

@@ -6,14 +6,20 @@ import FreshetWire
 extension WireError {
   static let mismatchCode = Code(rawValue: "MISMATCH")
 
-  init(_ error: ClusterError) {
+  /// - Parameter servers: By index. `MOVED` names the shard and the address, in the form that clients of Redis clusters parse.
+  init(_ error: ClusterError, servers: [ServerAddress]) {
+    if let moved = error.redirection, servers.indices.contains(moved.server.value) {
+      self.init(.moved, "\(moved.shard) \(servers[moved.server.value])")
+      return
+    }
     let code: Code =
       switch error.kind {
       case .fenced: .fenced
       case .watermark: .watermark
-      case .moved: .moved
+      case .loading: .loading
       case .mismatch: Self.mismatchCode
-      case .malformed, .gap, .refused: .err
+      // Without an address nobody could follow.
+      case .moved, .malformed, .gap, .refused: .err
       }
     self.init(code, error.message)
   }
@@ -24,7 +30,9 @@ extension ClusterError {
     switch error.kind {
     case .fenced: self.init(.fenced, error.message)
     case .watermark: self.init(.watermark, error.message)
-    case .moved: self.init(.moved, error.message)
+    case .moved: self.init(.moved, "shard and server: \(error.message)")
+    // Too much work in hand passes as a restore does.
+    case .loading, .busy: self.init(.loading, error.message)
     case WireError.mismatchCode: self.init(.mismatch, error.message)
     case .noAuth, .wrongPass: self.init(.mismatch, "\(error.message): set cluster.password to that of the servers")
     default: self.init(.refused, error.description)

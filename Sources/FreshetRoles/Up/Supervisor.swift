@@ -24,6 +24,8 @@ public struct Supervisor: Service {
   private let executable: String
   private let children: [Child]
   private let logger: Logger
+  /// One child is started at a time.
+  private let starting = NIOLockedValueBox(())
 
   public init(executable: String, children: [Child], logger: Logger) {
     self.executable = executable
@@ -54,7 +56,9 @@ public struct Supervisor: Service {
       ]) { $1 }
       process.standardInput = FileHandle.nullDevice
       do {
-        try process.run()
+        // Foundation's `Process.run` lists the open descriptors for the child to close: another start must not change them
+        // meanwhile, nor inherit those that this one opens.
+        try starting.withLockedValue { _ in try process.run() }
       } catch {
         logger.error("cannot start \(child.name): \(error)")
         return outcome.fail(error)

@@ -1,0 +1,1 @@
+"""Scripts/chaos: faults in a real cluster, and the exact comparison afterwards."""
