@@ -53,10 +53,14 @@ class Cluster(integration.Cluster):
         self.names += ["serve"]
 
     def start(self, name, *options):
+        direct = self.settings
         if role(name) in ("trainer", "serve"):
             addresses = ",".join(f"127.0.0.1:{proxy.port}" for proxy in self.proxies)
-            options += ("--set", f"cluster.servers={addresses}")
-        return super().start(name, *options)
+            self.settings = direct | {"cluster.servers": addresses}
+        try:
+            return super().start(name, *options)
+        finally:
+            self.settings = direct
 
 
 def role(name):
