@@ -23,15 +23,20 @@ final class DirectoryFileWriter: FileStoreWriter {
   deinit { abandon() }
 
   func write(_ bytes: UnsafeRawBufferPointer) throws(FileStoreError) {
-    precondition(isOpen, "write after finish or abandon")
+    guard isOpen else { throw closed }
     let descriptor = file.descriptor
-    try SystemCall.writeAll("write \(root)/\(name)", bytes) { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+    do throws(FileStoreError) {
+      try SystemCall.writeAll("write \(root)/\(name)", bytes) { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+    } catch {
+      abandon()
+      throw error
+    }
     sizeBytes += bytes.count
     if sizeBytes - advisedBytes >= Self.windowBytes { letGo() }
   }
 
   func finish() throws(FileStoreError) {
-    precondition(isOpen, "finish after finish or abandon")
+    guard isOpen else { throw closed }
     let descriptor = file.descriptor
     let target = "\(root)/\(name)"
     do {
@@ -70,6 +75,9 @@ final class DirectoryFileWriter: FileStoreWriter {
     posix_fadvise(file.descriptor, start, sizeBytes - start, POSIX_FADV_DONTNEED)
     advisedBytes = sizeBytes
   }
+
+  /// What comes of writing on after a failure.
+  private var closed: FileStoreError { FileStoreError(.failed, "\(root)/\(name): writing it has ended already") }
 
   /// The directory that a name is in, then those above it up to the store's own.
   private static func directories(of name: String, in root: String) -> [String] {
