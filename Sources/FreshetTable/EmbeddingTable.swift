@@ -21,7 +21,7 @@ public final class EmbeddingTable {
 
   /// - Parameter feeds: Consumers of changes (`takeTouched`, `takeRemoved`), each of which sees all of them; 0 for a copy
   ///   that has nobody to tell.
-  public init(layout: TableLayout, feeds: Int) {
+  public init(layout: TableLayout, feeds: Int, isSnapshotted: Bool = false) {
     self.layout = layout
     core = TableCore(layout: layout, feeds: feeds)
   }

@@ -20,10 +20,12 @@ public final class ShardServer {
     public let maximumRows: Int
     /// Rows of a chunk of a base are chosen so that their weights stay near this.
     public let baseChunkBytes: Int
+    /// Whether a `SnapshotKeeper` is to take snapshots of the shards.
+    public let isSnapshotted: Bool
 
     public init(
       map: ShardMap, server: ServerID, layouts: [TableLayout], generation: UInt64, deltaLogBytes: Int, maximumRows: Int,
-      baseChunkBytes: Int = 256 << 10
+      baseChunkBytes: Int = 256 << 10, isSnapshotted: Bool = false
     ) {
       self.map = map
       self.server = server
@@ -32,7 +34,18 @@ public final class ShardServer {
       self.deltaLogBytes = deltaLogBytes
       self.maximumRows = maximumRows
       self.baseChunkBytes = baseChunkBytes
+      self.isSnapshotted = isSnapshotted
     }
+
+    func emptyShard(_ shard: ShardID) -> ShardState {
+      ShardState(
+        id: shard, layouts: layouts.map { $0.share(ofShards: map.shardCount) }, isSnapshotted: isSnapshotted)
+    }
+
+    /// The epoch before the first claim of a partition: the life's generation above 28 bits for the claims to come, below
+    /// 2^63. Lives of a server begin at different ones, so that nobody who claimed in an earlier life passes for the
+    /// claimant of this one.
+    var initialEpoch: Epoch { Epoch((generation << 28) & (1 << 63 - 1)) }
   }
 
   public enum PushOutcome: Sendable, Equatable {
@@ -70,12 +83,13 @@ public final class ShardServer {
   private var fids: [Fid] = []
   private let rows = FloatBuffer()
 
+  /// A server whose shards are empty.
   public init(configuration: Configuration) {
     self.configuration = configuration
     let map = configuration.map
     let hosted = (0..<map.shardCount).map { map.owners[$0] == configuration.server }
-    let layouts = configuration.layouts.map { $0.share(ofShards: map.shardCount) }
-    shards = hosted.enumerated().map { $1 ? ShardState(id: ShardID($0), layouts: layouts) : nil }
+    shards = hosted.enumerated().map { $1 ? configuration.emptyShard(ShardID($0)) : nil }
+    let layouts = configuration.layouts
     expirySweep = ExpirySweep(
       shards: map.shards(of: configuration.server).map { Int($0.value) },
       tables: layouts.indices.filter { layouts[$0].expiry.timeToLiveMinutes != nil })
@@ -85,16 +99,32 @@ public final class ShardServer {
     sealedWatermarks = hosted.map { _ in [] }
   }
 
+  /// A server that goes on from what a store had.
+  /// - Parameter restored: Made for the same configuration; it is used up.
+  public convenience init(configuration: Configuration, restored: RestoredShards) {
+    self.init(configuration: configuration)
+    for state in restored.take() {
+      let number = Int(state.id.value)
+      precondition(shards[number] != nil, "shard \(state.id) is not hosted here")
+      shards[number] = state
+      // A base is copied from these rows, which hold what the watermarks say.
+      sealedWatermarks[number] = state.watermarks.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+  }
+
   /// Deltas list the watermarks of all partitions, and count them in 16 bits.
   public static let maximumPartitions: Int32 = 65_535
 
   var hostedShards: [ShardState] { shards.compactMap { $0 } }
 
+  /// - Precondition: The shard is hosted here.
+  func state(_ shard: ShardID) -> ShardState { shards[Int(shard.value)]! }
+
   // MARK: - Commands
 
   /// Raises the partition's epoch, which fences every earlier claimant, and tells how far each shard is.
   public func claim(_ partition: PartitionID) -> ClaimReply {
-    let epoch = Epoch((epochs[partition]?.value ?? 0) + 1)
+    let epoch = Epoch((epochs[partition] ?? configuration.initialEpoch).value + 1)
     epochs[partition] = epoch
     statistics.claims += 1
     return ClaimReply(

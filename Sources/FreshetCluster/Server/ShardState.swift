@@ -17,21 +17,26 @@ final class ShardState {
   let tables: [EmbeddingTable]
   /// Every example below a partition's watermark has been applied to this shard, none at or above it.
   private(set) var watermarks: [PartitionID: Offset] = [:]
+  /// By partition, the first offset that was ever taken; none for partitions of which that is not known.
+  private(set) var origins: [PartitionID: Offset] = [:]
   /// By partition, then by task.
   private(set) var validation: [PartitionID: [ProgressiveValidation]] = [:]
   private(set) var newestMinutes: UInt32 = 0
   /// By table with a time to live, the event time of its newest update: what its rows' age is measured against.
-  private var tableMinutes: [UInt32]
+  private(set) var tableMinutes: [UInt32]
   /// By table, how often something happened by which rows may have expired: its time moved on, or an update came that was
   /// too old already.
   private(set) var expiryCauses: [UInt64]
   /// Reports applied since the last delta was sealed; the replica turns them into freshness.
   private(set) var receipts: [BatchReceipt] = []
   private(set) var watermarksChanged = false
+  /// How often a watermark has moved in this life: equal numbers mean that nothing was learned in between.
+  private(set) var changes: UInt64 = 0
 
-  init(id: ShardID, layouts: [TableLayout]) {
+  /// - Parameter isSnapshotted: Whether tables keep account of what a delta snapshot needs.
+  init(id: ShardID, layouts: [TableLayout], isSnapshotted: Bool) {
     self.id = id
-    tables = layouts.map { EmbeddingTable(layout: $0, feeds: ShardFeed.count) }
+    tables = layouts.map { EmbeddingTable(layout: $0, feeds: ShardFeed.count, isSnapshotted: isSnapshotted) }
     tableMinutes = layouts.map { _ in 0 }
     expiryCauses = layouts.map { _ in 0 }
   }
@@ -52,6 +57,7 @@ final class ShardState {
     watermarks[partition] = to
     newestMinutes = max(newestMinutes, minutes)
     watermarksChanged = true
+    changes += 1
   }
 
   func record(_ report: BatchReport, partition: PartitionID, end: Offset) {
@@ -70,6 +76,20 @@ final class ShardState {
 
   /// Receipts kept between two deltas; beyond that neighbours of a partition merge.
   static let maximumReceipts = 4096
+
+  /// Takes over what a snapshot says beside the rows of its tables.
+  /// - Precondition: Nothing has been applied yet; `header` has this shard's tables.
+  func restore(_ header: SnapshotHeader, validation: [PartitionID: [ProgressiveValidation]]) {
+    precondition(changes == 0 && header.tables.count == tables.count)
+    for progress in header.progress {
+      if progress.watermark != .none { watermarks[progress.partition] = progress.watermark }
+      if progress.origin != .none { origins[progress.partition] = progress.origin }
+    }
+    self.validation = validation
+    newestMinutes = header.newestMinutes
+    tableMinutes = header.tables.map(\.minutes)
+    expiryCauses = header.tables.map(\.expiryCauses)
+  }
 
   /// Hands over what a delta carries beside rows, and starts anew.
   func takeNews() -> (receipts: [BatchReceipt], watermarksChanged: Bool) {

@@ -55,6 +55,32 @@ public struct ProgressiveValidation: Sendable, Equatable {
   /// The newest full window and what has come since.
   public var recent: ValidationWindow { merged(windows.suffix(2)) }
 
+  // MARK: - Encoding
+
+  /// All windows, exactly: docs/snapshot-format.md.
+  public func encode(into writer: inout BinaryWriter) {
+    writer.write(windowSize)
+    writer.write(UInt32(windows.count))
+    for window in windows { window.encode(into: &writer) }
+  }
+
+  public init(from reader: inout BinaryReader) throws(MalformedBlob) {
+    windowSize = try reader.read()
+    guard windowSize >= Self.initialWindowSize, windowSize.nonzeroBitCount == 1, windowSize < 1 << 48 else {
+      throw reader.malformed("windows of \(windowSize) examples")
+    }
+    let count = Int(try reader.read(UInt32.self))
+    guard (1...Self.maximumWindows).contains(count) else { throw reader.malformed("\(count) windows") }
+    windows = []
+    for _ in 0..<count {
+      let window = try ValidationWindow(from: &reader)
+      guard window.count <= windowSize else {
+        throw reader.malformed("a window of \(window.count) examples, at most \(windowSize) fit")
+      }
+      windows.append(window)
+    }
+  }
+
   private func merged(_ windows: ArraySlice<ValidationWindow>) -> ValidationWindow {
     var sum = ValidationWindow()
     for window in windows { sum.merge(window) }

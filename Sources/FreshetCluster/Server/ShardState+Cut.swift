@@ -1,0 +1,54 @@
+import FreshetCore
+import FreshetModel
+import FreshetTable
+
+/// What a shard holds beside the rows of its tables, of the instant at which it was cut.
+struct ShardCut {
+  let tables: [TableSnapshot]
+  /// By table, the tombstones since the last cut, in chunks.
+  let removed: [[[Fid]]]
+  let progress: [PartitionProgress]
+  let validation: [(partition: PartitionID, task: Int, validation: ProgressiveValidation)]
+  let newestMinutes: UInt32
+  /// `ShardState.changes`.
+  let changes: UInt64
+}
+
+extension ShardState {
+  /// Fixes this instant: the tables deliver the rows of it from now on, whatever is applied (`EmbeddingTable.beginCut`).
+  /// - Complexity: Well under a millisecond. Validation is a value: only what changes while the snapshot holds it is copied.
+  func beginCut(isFull: Bool) -> ShardCut {
+    var snapshots: [TableSnapshot] = []
+    var removed: [[[Fid]]] = []
+    for (number, table) in tables.enumerated() {
+      var head = table.beginCut(isFull: isFull)
+      removed.append(head.removed)
+      head.removed = []
+      snapshots.append(
+        TableSnapshot(
+          shape: TableShape(table.layout), minutes: tableMinutes[number], expiryCauses: expiryCauses[number], head: head))
+    }
+    let partitions = Set(watermarks.keys).union(origins.keys).sorted()
+    return ShardCut(
+      tables: snapshots, removed: removed,
+      progress: partitions.map {
+        PartitionProgress(partition: $0, watermark: watermark(of: $0), origin: origins[$0] ?? .none)
+      },
+      validation: validation.sorted { $0.key < $1.key }.flatMap { partition, tasks in
+        tasks.enumerated().map { (partition, $0, $1) }
+      },
+      newestMinutes: newestMinutes, changes: changes)
+  }
+
+  /// What a base of the shard holds before compression, about.
+  var rawBytes: Int {
+    tables.reduce(0) { $0 + $1.rowCount * ($1.layout.rowBytes + SnapshotCopy.bytesBesideRow) + $1.layout.sketchBytes }
+  }
+}
+
+extension TableLayout {
+  /// Of the admission sketch, 0 without one.
+  var sketchBytes: Int {
+    if case .minimumCount(_, let bytes) = admission { bytes } else { 0 }
+  }
+}
