@@ -39,7 +39,7 @@ import Testing
   func steadyWorkAllocatesNothing(optimizer: Optimizer, format: WeightFormat) {
     let table = makeTable(
       width: 17, optimizer, format: format, rules: GradientRules(clipValue: 1, clipNorm: 1, l1: 0.1, l2: 0.1),
-      expiry: Expiry(timeToLiveMinutes: 100, maximumRows: 1_000), feeds: 2)
+      expiry: Expiry(timeToLiveMinutes: 100, maximumRows: 1_000), feeds: 2, isSnapshotted: true)
     let fids = (0..<200).map { Fid($0) }
     let absent = (1_000..<1_100).map { Fid($0) }
     let gradients = [Float](repeating: 0.5, count: fids.count * 17)

@@ -27,15 +27,20 @@ import Testing
   /// Or else they would prove little.
   @Test func randomScriptsReachAllThatCanHappenToATable() throws {
     var sum = TableStatistics()
+    var cuts = 0
+    var slicesWithCopies = 0
     for seed in 0..<300 as Range<UInt64> {
       var script = TableScript(seed: seed, length: 60, budget: 500)
       try script.run()
       sum += script.statistics
+      cuts += script.completedCuts
+      slicesWithCopies += script.slicesWithCopies
     }
     let counts = [
       sum.inserts, sum.updates, sum.removals, sum.expired, sum.evicted, sum.rejected, sum.nonFiniteGradients,
     ]
     #expect(counts.allSatisfy { $0 > 100 }, "\(sum)")
+    #expect(cuts > 100 && slicesWithCopies > 50, "\(cuts) cuts, \(slicesWithCopies) slices with copies")
   }
 
   @Test func aChosenHashIsTheHashOfTheFidChosenForIt() {

@@ -4,13 +4,14 @@ import FreshetTable
 /// A table with what a test does not care about chosen for it.
 func makeTable(
   width: Int, _ optimizer: Optimizer, format: WeightFormat = .float32, rules: GradientRules = .none,
-  initializer: Initializer = .constant(0), admission: Admission = .everything, expiry: Expiry = .never, feeds: Int = 0
+  initializer: Initializer = .constant(0), admission: Admission = .everything, expiry: Expiry = .never, feeds: Int = 0,
+  isSnapshotted: Bool = false
 ) -> EmbeddingTable {
   EmbeddingTable(
     layout: TableLayout(
       name: "test", width: width, weightFormat: format, optimizer: optimizer, gradientRules: rules,
       initializer: initializer, admission: admission, expiry: expiry),
-    feeds: feeds)
+    feeds: feeds, isSnapshotted: isSnapshotted)
 }
 
 extension EmbeddingTable {

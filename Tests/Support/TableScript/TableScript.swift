@@ -16,6 +16,13 @@ public struct TableScript {
   /// Fids that may yet be worked on: bounds the time that a script takes.
   var budget: Int
   var random = SeededGenerator(seed: 0)
+  /// The cut under way, and those since the last full one that were completed.
+  var cut: ScriptCut?
+  var chain: [ScriptCut] = []
+  var mayContinueChain = true
+  /// Cuts completed, and slices of them that began with copies of changed rows.
+  public internal(set) var completedCuts = 0
+  public internal(set) var slicesWithCopies = 0
 
   var layout: TableLayout { setup.layout }
   /// What has happened to the table.
@@ -25,8 +32,9 @@ public struct TableScript {
   public init(_ script: [UInt8], budget: Int) {
     bytes = ScriptBytes(script)
     setup = ScriptSetup(&bytes)
-    table = EmbeddingTable(layout: setup.layout, feeds: setup.feeds)
-    model = ReferenceTable(layout: setup.layout, feeds: setup.feeds)
+    table = EmbeddingTable(layout: setup.layout, feeds: setup.feeds, isSnapshotted: true)
+    // For cuts one more.
+    model = ReferenceTable(layout: setup.layout, feeds: setup.feeds + 1)
     self.budget = budget
   }
 
@@ -49,6 +57,7 @@ public struct TableScript {
     }
     table.checkInvariants()
     try checkAllRows()
+    try finishCut()
     for feed in 0..<setup.feeds {
       try takeTouched(feed: feed)
       try takeRemoved(feed: feed)
@@ -57,7 +66,7 @@ public struct TableScript {
   }
 
   mutating func perform(_ operation: Int) throws {
-    switch operation % 32 {
+    switch operation % 42 {
     case 0..<9: try update(fids(bytes.next() % 64 + 1))
     case 9, 10: try assign(fids(bytes.next() % 64 + 1))
     case 11, 12: try gather(fids(bytes.next() % 64 + 1))
@@ -74,6 +83,10 @@ public struct TableScript {
     case 27, 28: try assign(manyFids())
     case 29: try remove(manyFids())
     case 30: try update(Array(manyFids().prefix(512)))
+    case 31...34: try beginCut(isFull: bytes.next() % 4 == 0)
+    case 35...38: try takeCutSlice(limit: 1 + bytes.next() % 64)
+    case 39: try finishCut()
+    case 40: abandonCut()
     default: try checkAllRows()
     }
   }
