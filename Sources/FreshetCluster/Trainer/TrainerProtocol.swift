@@ -17,6 +17,8 @@ public enum TrainerEvent {
   case pulled(ServerID, PartitionID, attempt: UInt64, batch: UInt64, Result<UnsafeRawBufferPointer, ClusterError>)
   case pushed(ServerID, PartitionID, attempt: UInt64, batch: UInt64, Result<Void, ClusterError>)
   case tick
+  /// The trainer is to end: what is in flight is finished, nothing new is begun.
+  case stopping
 }
 
 /// What a trainer wants done. Requests to one server must be sent in the order of the actions.

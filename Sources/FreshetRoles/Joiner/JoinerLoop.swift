@@ -14,7 +14,8 @@ final class JoinerLoop {
   private static let pollMs = 5
   /// Positions are committed at least this often when only they move.
   private static let idleCommitMs = 1_000
-  private static let transactionTimeoutMs = 30_000
+  /// Of one call to the broker; those that may be repeated are, until the joiner is stopped.
+  private static let callTimeoutMs = 3_000
 
   private let configuration: FreshetConfiguration
   private let topics: KafkaSettings.Topics
@@ -86,7 +87,7 @@ final class JoinerLoop {
 
   func run(isStopped: () -> Bool) throws {
     try retrying("start transactions", isStopped) { () throws(KafkaError) in
-      try producer.initTransactions(timeoutMs: Self.transactionTimeoutMs)
+      try producer.initTransactions(timeoutMs: Self.callTimeoutMs)
     }
     try refreshItems(isStopped)
     logger.info("items read", metadata: ["items": "\(catalog.count)"])
@@ -95,10 +96,17 @@ final class JoinerLoop {
       do {
         try step(isStopped)
       } catch let error as KafkaError where error.requiresAbort || error.isRetriable {
-        try abort(because: error)
+        try abort(because: error, isStopped)
       }
     }
-    if !mustRestart { try? commit(isStopped: { false }) }
+    if !mustRestart {
+      do {
+        try commit(isStopped: isStopped)
+      } catch {
+        // Nothing is lost: the next life joins it again.
+        logger.warning("the last transaction is not committed: \(error)")
+      }
+    }
     consumer.close()
     items.close()
   }
@@ -164,7 +172,7 @@ final class JoinerLoop {
       let features = KafkaTopicPartition(topics.features, partition)
       let actions = KafkaTopicPartition(topics.actions, partition)
       var point = JoinerCommitPoint.start
-      for position in try consumer.committed([features, actions], timeoutMs: 30_000)
+      for position in try consumer.committed([features, actions], timeoutMs: Self.callTimeoutMs)
       where position.topicPartition == features && !position.metadata.isEmpty {
         point = try JoinerCommitPoint(text: position.metadata)
       }
@@ -178,7 +186,7 @@ final class JoinerLoop {
   }
 
   private func start(_ partition: KafkaTopicPartition, at low: Int64, processed: Int64) throws {
-    let watermarks = try consumer.queryWatermarks(partition, timeoutMs: 30_000)
+    let watermarks = try consumer.queryWatermarks(partition, timeoutMs: Self.callTimeoutMs)
     if processed > 0 && watermarks.low.value > low {
       logger.error(
         """
@@ -321,11 +329,11 @@ final class JoinerLoop {
     }
     if !positions.isEmpty {
       try retrying("send offsets", isStopped) { () throws(KafkaError) in
-        try producer.sendOffsets(positions, of: consumer, timeoutMs: Self.transactionTimeoutMs)
+        try producer.sendOffsets(positions, of: consumer, timeoutMs: Self.callTimeoutMs)
       }
     }
     try retrying("commit", isStopped) { () throws(KafkaError) in
-      try producer.commitTransaction(timeoutMs: Self.transactionTimeoutMs)
+      try producer.commitTransaction(timeoutMs: Self.callTimeoutMs)
     }
     isInTransaction = false
     committed.merge(points) { $1 }
@@ -338,16 +346,21 @@ final class JoinerLoop {
   }
 
   /// Gives up the open transaction; every partition starts again from what is committed.
-  private func abort(because error: KafkaError) throws {
+  private func abort(because error: KafkaError, _ isStopped: () -> Bool) throws {
     logger.warning("transaction aborted: \(error)")
     status.update { $0.abortedTransactions += 1 }
-    if isInTransaction { try producer.abortTransaction(timeoutMs: Self.transactionTimeoutMs) }
+    if isInTransaction {
+      try retrying("abort", isStopped) { () throws(KafkaError) in
+        try producer.abortTransaction(timeoutMs: Self.callTimeoutMs)
+      }
+    }
     isInTransaction = false
     mustRestart = true
   }
 
   private func restart(_ isStopped: () -> Bool) throws {
-    let partitions = machines.keys.sorted()
+    // Not only those that have machines: taking up others may be what failed.
+    let partitions = Set(consumer.assignment.map(\.partition)).sorted()
     for partition in partitions {
       for topic in [topics.features, topics.actions] { try consumer.pause(KafkaTopicPartition(topic, partition)) }
     }

@@ -60,6 +60,7 @@ final class ExampleFeed: Sendable {
   private let instance: String?
   private let logger: Logger
   private let commands = NIOLockedValueBox<[Command]>([])
+  private let isFinished = NIOLockedValueBox(false)
   private let shared = NIOLockedValueBox(Statistics())
 
   init(configuration: FreshetConfiguration, instance: String?, logger: Logger) {
@@ -67,6 +68,9 @@ final class ExampleFeed: Sendable {
     self.instance = instance
     self.logger = logger
   }
+
+  /// Ends the thread once the commands sent before are carried out.
+  func finish() { isFinished.withLockedValue { $0 = true } }
 
   func send(_ command: Command) { commands.withLockedValue { $0.append(command) } }
 
@@ -100,13 +104,15 @@ final class ExampleFeed: Sendable {
     try consumer.subscribe([topic])
     var partitions: [PartitionID: Partition] = [:]
     var batches: [PartitionID: ExampleBatch] = [:]
-    while !outcome.isEnded {
+    while true {
+      let isLast = isFinished.withLockedValue { $0 }
       for command in commands.withLockedValue({ commands in
         defer { commands.removeAll() }
         return commands
       }) {
         try perform(command, consumer, topic, &partitions, deliver)
       }
+      if isLast { break }
       guard partitions.values.allSatisfy({ $0.outstanding < configuration.trainer.queuedExamples }) else {
         shared.withLockedValue { $0.waits += 1 }
         Thread.sleep(forTimeInterval: 0.001)
