@@ -1,6 +1,7 @@
 /// SplitMix64 (Steele, Lea and Flood, 2014): small, seedable, the same sequence on every machine.
 public struct SeededGenerator: RandomNumberGenerator, Sendable {
-  private var state: UInt64
+  /// A generator that is seeded with it goes on as this one would.
+  public private(set) var state: UInt64
 
   public init(seed: UInt64) { state = seed }
 

@@ -22,8 +22,8 @@ struct AdmissionFilter: ~Copyable {
   }
 
   private let rule: Rule
-  private var sketch: CountingSketch
-  private var generator: SeededGenerator
+  var sketch: CountingSketch
+  var generator: SeededGenerator
 
   init(_ admission: Admission) {
     var sketchBytes = 0

@@ -7,13 +7,18 @@ import FreshetCore
 /// all four counters are shared with other fids. Every eighth addition halves the next line, so that each counter is halved
 /// once in `sizeBytes / 8` additions: that bounds how full the sketch gets, and with it the error.
 struct CountingSketch: ~Copyable {
-  private static let lineBytes = 64
+  static let lineBytes = 64
   private static let additionsPerHalvedLine = 8
 
-  private let memory: PageMemory
-  private let lineCount: Int
-  private var additions = 0
-  private var nextLine = 0
+  let memory: PageMemory
+  let lineCount: Int
+  var additions = 0
+  var nextLine = 0
+  /// The pages of a cut that are yet to be delivered begin here; `.max` without one.
+  var cutPage = Int.max
+  /// By page: what it held at the cut, if it has changed since.
+  var savedPages: [[UInt8]] = []
+  var savedBytes = 0
 
   /// - Parameter sizeBytes: Rounded down to whole cache lines; 0 for a sketch that is not used.
   init(sizeBytes: Int) {
@@ -30,13 +35,15 @@ struct CountingSketch: ~Copyable {
     age()
     // Not the hash of shard and index, whose bits are alike among the fids of a shard.
     let hash = Hashing.mix(fid &+ 0x9e37_79b9_7f4a_7c15)
-    let line = counters(Int((hash >> 32).multipliedReportingOverflow(by: UInt64(lineCount)).partialValue >> 32))
+    let number = Int((hash >> 32).multipliedReportingOverflow(by: UInt64(lineCount)).partialValue >> 32)
+    let line = counters(number)
     // Four bits of the hash choose a counter in each quarter of the line.
     let positions = (
       Int(hash & 15), 16 + Int(hash >> 4 & 15), 32 + Int(hash >> 8 & 15), 48 + Int(hash >> 12 & 15)
     )
     let least = min(line[positions.0], line[positions.1], line[positions.2], line[positions.3])
     guard least < .max else { return 255 }
+    save(line: number)
     if line[positions.0] == least { line[positions.0] = least + 1 }
     if line[positions.1] == least { line[positions.1] = least + 1 }
     if line[positions.2] == least { line[positions.2] = least + 1 }
@@ -47,6 +54,7 @@ struct CountingSketch: ~Copyable {
   private mutating func age() {
     additions &+= 1
     guard additions % Self.additionsPerHalvedLine == 0 else { return }
+    save(line: nextLine)
     UnsafeMutableRawPointer(counters(nextLine)).withMemoryRebound(to: UInt64.self, capacity: 8) { words in
       for word in 0..<8 { words[word] = words[word] >> 1 & 0x7f7f_7f7f_7f7f_7f7f }
     }

@@ -17,13 +17,15 @@ public enum TableMemory {
 /// row. A fid without a row has the value that the layout's initializer gives it. docs/table.md says how it works inside.
 public final class EmbeddingTable {
   public let layout: TableLayout
-  private var core: TableCore
+  var core: TableCore
 
-  /// - Parameter feeds: Consumers of changes (`takeTouched`, `takeRemoved`), each of which sees all of them; 0 for a copy
-  ///   that has nobody to tell.
+  /// - Parameters:
+  ///   - feeds: Consumers of changes (`takeTouched`, `takeRemoved`), each of which sees all of them; 0 for a copy that has
+  ///     nobody to tell.
+  ///   - isSnapshotted: Whether cuts will be made; costs two bits a row and a little of an update.
   public init(layout: TableLayout, feeds: Int, isSnapshotted: Bool = false) {
     self.layout = layout
-    core = TableCore(layout: layout, feeds: feeds)
+    core = TableCore(layout: layout, feeds: feeds, isSnapshotted: isSnapshotted)
   }
 
   /// Rows in memory; expired ones count until the sweep has found them.

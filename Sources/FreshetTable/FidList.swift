@@ -17,6 +17,14 @@ struct FidList {
     chunks[chunks.count - 1].append(fid)
   }
 
+  /// All of them, a chunk at a time; forgets them.
+  mutating func takeChunks() -> [[Fid]] {
+    defer { chunks = [] }
+    return chunks
+  }
+
+  mutating func removeAll() { chunks = [] }
+
   /// All of them, without repetitions, ascending; forgets them.
   mutating func takeDistinct() -> [Fid] {
     var all = chunks.flatMap { $0 }

@@ -5,41 +5,55 @@ import FreshetCore
 ///
 /// Rows lie in slabs of a power of two of rows, 16 MiB or a little less each, which are mapped as the table grows and go
 /// back to the system when they are empty. A row that is removed is filled with the last one, so memory follows the
-/// number of rows. Beside the rows a slab holds their fids and, for each feed of changes, a bit for each row.
+/// number of rows. Beside the rows a slab holds their fids and bits for each row (`RowStore+Changes.swift`).
 struct RowStore: ~Copyable {
   private static let slabBytes = 16 << 20
 
-  private struct Slab: ~Copyable {
+  struct Slab: ~Copyable {
     var memory: PageMemory
     let rows: UnsafeMutableRawPointer
     let fids: UnsafeMutablePointer<Fid>
-    /// `feeds × rowsPerSlab` bits.
-    let touched: UnsafeMutablePointer<UInt64>
+    /// `lanes × rowsPerSlab` bits.
+    let bits: UnsafeMutablePointer<UInt64>
   }
 
   let strideBytes: Int
-  let feeds: Int
+  /// Kinds of bits that a row has: one that says it was touched for each feed; for cuts one more on either side of them, which
+  /// take turns at "touched since the last cut" and "belongs to the cut and is yet to be copied". So the marks that a change
+  /// sets are neighbours, whichever turn it is. Bits of rows that do not exist are 0.
+  let lanes: Int
+  let markedLanes: Int
+  let hasCuts: Bool
   let rowsPerSlab: Int
-  private let shift: UInt32
-  private let mask: UInt32
-  private let wordsPerFeed: Int
+  let shift: UInt32
+  let mask: UInt32
+  let wordsPerLane: Int
+  /// Of the first lane that a change marks, in words: 0 or `wordsPerLane`.
+  var firstMarkedWord = 0
+  /// Rows of the cut that are yet to be copied, and the number of words, counted over all slabs, that their bits lie in.
+  var pendingCount = 0
+  var pendingWords = 0
   /// In a slab the bits come first, where pages are huge as well: updates of random rows read them all.
   private let rowsOffset: Int
-  private var slabs: UnsafeMutablePointer<Slab>
+  private(set) var slabs: UnsafeMutablePointer<Slab>
   private var slabCapacity = 8
   private(set) var slabCount = 0
   private(set) var count = 0
 
-  /// - Parameter feeds: Consumers of changes, each of which learns separately what was touched.
-  init(strideBytes: Int, feeds: Int) {
+  /// - Parameters:
+  ///   - feeds: Consumers of changes, each of which learns separately what was touched.
+  ///   - hasCuts: Whether `beginCut` may be called.
+  init(strideBytes: Int, feeds: Int, hasCuts: Bool) {
     self.strideBytes = strideBytes
-    self.feeds = feeds
+    self.hasCuts = hasCuts
+    lanes = feeds + (hasCuts ? 2 : 0)
+    markedLanes = feeds + (hasCuts ? 1 : 0)
     let fitting = max(1024, Self.slabBytes / max(strideBytes, 1))
     shift = UInt32(Int.bitWidth - 1 - fitting.leadingZeroBitCount)
     rowsPerSlab = 1 << shift
     mask = UInt32(rowsPerSlab - 1)
-    wordsPerFeed = rowsPerSlab / 64
-    rowsOffset = feeds * rowsPerSlab / 8
+    wordsPerLane = rowsPerSlab / 64
+    rowsOffset = lanes * rowsPerSlab / 8
     slabs = .allocate(capacity: slabCapacity)
   }
 
@@ -49,7 +63,7 @@ struct RowStore: ~Copyable {
   }
 
   /// Memory of rows in use and of what is kept with them; the untouched end of the last slab costs nothing.
-  var sizeBytes: Int { count * (strideBytes + MemoryLayout<Fid>.size) + slabCount * feeds * rowsPerSlab / 8 }
+  var sizeBytes: Int { count * (strideBytes + MemoryLayout<Fid>.size) + slabCount * lanes * rowsPerSlab / 8 }
 
   @inline(__always)
   func row(_ number: UInt32) -> UnsafeMutableRawPointer {
@@ -59,10 +73,13 @@ struct RowStore: ~Copyable {
   @inline(__always)
   func fid(_ number: UInt32) -> Fid { slabs[Int(number >> shift)].fids[Int(number & mask)] }
 
-  /// Fetches the first `bytes` of a row into the cache, and the bit that tells whether it was touched.
+  /// Fetches the first `bytes` of a row into the cache, and the bits that tell whether it was touched.
   @inline(__always)
   func prefetch(_ number: UInt32, bytes: Int, touches: Bool) {
-    if touches { fi_prefetch_read(slabs[Int(number >> shift)].touched + Int((number & mask) >> 6)) }
+    if touches {
+      let words = markedWords(number)
+      for lane in 0..<markedLanes { fi_prefetch_read(words + lane &* wordsPerLane) }
+    }
     let start = row(number)
     // From the line that the row begins in to the one that its last byte lies in.
     var line = UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: start) & ~63).unsafelyUnwrapped
@@ -97,64 +114,12 @@ struct RowStore: ~Copyable {
       slabs[Int(number >> shift)].fids[Int(number & mask)] = fid
       moved = fid
     }
-    for feed in 0..<feeds { setTouched(number, feed: feed, isTouched(last, feed: feed)) }
-    for feed in 0..<feeds { setTouched(last, feed: feed, false) }
+    moveBits(from: last, to: number)
     count &-= 1
     // A quarter of a slab stays in reserve, so that rows that come and go do not map and unmap it.
     if count &+ rowsPerSlab / 4 <= (slabCount &- 1) &* rowsPerSlab { dropSlab() }
     return moved
   }
-
-  // MARK: - Changes
-
-  @inline(__always)
-  func markTouched(_ number: UInt32) {
-    let words = slabs[Int(number >> shift)].touched + Int((number & mask) >> 6)
-    let bit = UInt64(1) &<< UInt64(number & 63)
-    for feed in 0..<feeds {
-      let word = words + feed &* wordsPerFeed
-      if word.pointee & bit == 0 { word.pointee |= bit }
-    }
-  }
-
-  private func isTouched(_ number: UInt32, feed: Int) -> Bool {
-    slabs[Int(number >> shift)].touched[feed * wordsPerFeed + Int((number & mask) >> 6)] & (1 << UInt64(number & 63))
-      != 0
-  }
-
-  private func setTouched(_ number: UInt32, feed: Int, _ isTouched: Bool) {
-    let word = slabs[Int(number >> shift)].touched + feed * wordsPerFeed + Int((number & mask) >> 6)
-    let bit = UInt64(1) << UInt64(number & 63)
-    word.pointee = isTouched ? word.pointee | bit : word.pointee & ~bit
-  }
-
-  /// Rows that were touched since `takeTouched` was called for this feed.
-  func touchedCount(feed: Int) -> Int {
-    var touched = 0
-    for slab in 0..<slabCount {
-      let words = slabs[slab].touched + feed * wordsPerFeed
-      for word in 0..<usedWords(slab) { touched += words[word].nonzeroBitCount }
-    }
-    return touched
-  }
-
-  /// Calls `body` with the number of each touched row, ascending, and forgets them.
-  func takeTouched(feed: Int, _ body: (UInt32) -> Void) {
-    for slab in 0..<slabCount {
-      let words = slabs[slab].touched + feed * wordsPerFeed
-      for word in 0..<usedWords(slab) where words[word] != 0 {
-        var bits = words[word]
-        words[word] = 0
-        while bits != 0 {
-          body(UInt32(slab * rowsPerSlab + word * 64 + bits.trailingZeroBitCount))
-          bits &= bits &- 1
-        }
-      }
-    }
-  }
-
-  /// Words of a slab's bits that stand for rows; none if it is empty and held in reserve.
-  private func usedWords(_ slab: Int) -> Int { (max(0, min(count - slab * rowsPerSlab, rowsPerSlab)) + 63) / 64 }
 
   // MARK: - Slabs
 
@@ -177,7 +142,7 @@ struct RowStore: ~Copyable {
       to: Slab(
         memory: memory, rows: start + rowsOffset,
         fids: (start + rowsOffset + rowBytes).bindMemory(to: Fid.self, capacity: rowsPerSlab),
-        touched: start.bindMemory(to: UInt64.self, capacity: max(1, feeds * wordsPerFeed))))
+        bits: start.bindMemory(to: UInt64.self, capacity: max(1, lanes * wordsPerLane))))
     slabCount += 1
   }
 

@@ -6,10 +6,10 @@ struct TableCore: ~Copyable {
   /// In place of a row number: the fid has no row.
   static let noRow = UInt32.max
   /// Fids that are walked over together: their buckets stay in the nearest cache.
-  private static let chunk = 256
+  static let chunk = 256
   /// How many fids ahead of the search a bucket is fetched, and how many ahead of the work a row is.
   static let indexAhead = 16
-  private static let rowAhead = 12
+  static let rowAhead = 12
 
   let layout: TableLayout
   let shape: RowShape
@@ -19,6 +19,12 @@ struct TableCore: ~Copyable {
   var statistics = TableStatistics()
   /// By feed.
   var removed: [FidList]
+  /// Whether a cut is under way; copies of its rows that have changed since; rows removed since the last one.
+  var isCutting = false
+  var cutCopies: CutCopies
+  var removedSinceCut = FidList()
+  /// Whether changes since the last cut are known, so that the next one can do with them.
+  var knowsChanges: Bool
   /// Event time of the newest update: the table's clock.
   var newestMinutes: UInt32 = 0
   /// Rows last updated before this count as absent.
@@ -28,14 +34,16 @@ struct TableCore: ~Copyable {
   var sweepCursor = 0
   let scratch: UnsafeMutablePointer<Float>
   /// Of the chunk in hand: rows by position, and the positions whose search goes on.
-  private let rows: UnsafeMutablePointer<UInt32>
-  private let pending: UnsafeMutablePointer<UInt32>
+  let rows: UnsafeMutablePointer<UInt32>
+  let pending: UnsafeMutablePointer<UInt32>
 
-  init(layout: TableLayout, feeds: Int) {
+  init(layout: TableLayout, feeds: Int, isSnapshotted: Bool) {
     self.layout = layout
     shape = RowShape(layout)
     index = FidIndex()
-    store = RowStore(strideBytes: shape.strideBytes, feeds: feeds)
+    store = RowStore(strideBytes: shape.strideBytes, feeds: feeds, hasCuts: isSnapshotted)
+    cutCopies = CutCopies(rowBytes: shape.rowBytes)
+    knowsChanges = isSnapshotted
     admission = AdmissionFilter(layout.admission)
     removed = [FidList](repeating: FidList(), count: feeds)
     scratch = .allocate(capacity: layout.width + 8)
@@ -103,10 +111,18 @@ struct TableCore: ~Copyable {
 
   /// - Returns: Whether the fid had a row.
   mutating func remove(_ fid: Fid) -> Bool {
+    if isCutting { saveForCut(fid) }
+    guard takeOut(fid) else { return false }
+    for feed in removed.indices { removed[feed].append(fid) }
+    if knowsChanges { removedSinceCut.append(fid) }
+    statistics.removals &+= 1
+    return true
+  }
+
+  /// Removes a fid and its row, which nobody is told of.
+  mutating func takeOut(_ fid: Fid) -> Bool {
     guard let row = index.remove(fid) else { return false }
     if let moved = store.remove(row) { index.find(moved).unsafelyUnwrapped[0] = row &+ 1 }
-    for feed in removed.indices { removed[feed].append(fid) }
-    statistics.removals &+= 1
     return true
   }
 
@@ -133,6 +149,7 @@ struct TableCore: ~Copyable {
     var first = 0
     while first < fids.count {
       let chunk = UnsafeBufferPointer(rebasing: fids[first..<min(first &+ Self.chunk, fids.count)])
+      if touches && isCutting { saveForCut(chunk) }
       let count = chunk.count
       let indexAhead = min(Self.indexAhead, count)
       for position in 0..<indexAhead { index.prefetch(chunk[position]) }
@@ -241,7 +258,7 @@ struct TableCore: ~Copyable {
     return all(sum .== 0)
   }
 
-  private mutating func advanceClock(_ minutes: UInt32) {
+  mutating func advanceClock(_ minutes: UInt32) {
     newestMinutes = max(newestMinutes, minutes)
     if let timeToLive = layout.expiry.timeToLiveMinutes { liveFrom = newestMinutes - min(timeToLive, newestMinutes) }
   }

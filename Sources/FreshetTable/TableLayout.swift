@@ -35,8 +35,11 @@ public struct TableLayout: Sendable {
       initializer: initializer, admission: .everything, expiry: .never)
   }
 
-  /// Bytes of a row: weights, then optimizer state.
+  /// Bytes from one row in memory to the next: weights, optimizer state, and what keeps rows on cache lines.
   public var strideBytes: Int { RowShape(self).strideBytes }
+  /// Bytes of a row as a cut hands it over: weights in the table's format, filled up to a multiple of 4 with zeros, then
+  /// optimizer state in fp32.
+  public var rowBytes: Int { RowShape(self).rowBytes }
 }
 
 /// Which rows go away by themselves.
@@ -63,16 +66,17 @@ struct RowShape: Sendable {
   let weightBytes: Int
   let stateVectors: Int
   let stateScalars: Int
+  let rowBytes: Int
   let strideBytes: Int
 
   init(_ layout: TableLayout) {
     width = layout.width
     weightBytes = (width * layout.weightFormat.byteCount + 3) & ~3
     (stateVectors, stateScalars) = layout.optimizer.stateShape
-    let bytes = weightBytes + (stateVectors * width + stateScalars) * 4
+    rowBytes = weightBytes + (stateVectors * width + stateScalars) * 4
     // Rows that begin with a cache line touch the fewest of them, if that costs little memory.
-    let aligned = (bytes + 63) & ~63
-    strideBytes = aligned - bytes <= bytes / 8 ? aligned : bytes
+    let aligned = (rowBytes + 63) & ~63
+    strideBytes = aligned - rowBytes <= rowBytes / 8 ? aligned : rowBytes
   }
 
   /// Floats of a row as they are handed out: weights, then state.

@@ -230,10 +230,10 @@ import Testing
     let section = TestSection(
       shard: shard, table: 0, fids: [TestModel.fid(of: shard, map: map)], gradients: [1, 2])
     let server = TestModel.tiny.server(of: map)
-    _ = server.claim(PartitionID(0))
+    let epoch = server.claim(PartitionID(0)).epoch
     var end: Int64 = 0
     func push(_ body: [UInt8]) throws {
-      _ = try server.push(body, PartitionID(0), Epoch(1), end == 0 ? -1 : end, end + 1)
+      _ = try server.push(body, PartitionID(0), epoch, end == 0 ? -1 : end, end + 1)
       end += 1
     }
     func sync(_ body: [UInt8]) throws {

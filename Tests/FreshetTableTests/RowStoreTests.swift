@@ -9,7 +9,7 @@ import Testing
 
   @Test func rowsKeepBytesAndMarksWhileSlabsComeAndGo() {
     var random = SeededGenerator(seed: 3)
-    var store = RowStore(strideBytes: Self.stride, feeds: 2)
+    var store = RowStore(strideBytes: Self.stride, feeds: 2, hasCuts: false)
     var model: [Fid] = []
     var touched = [Set<Fid>(), Set<Fid>()]
     var slabs = Set<Int>()
@@ -50,7 +50,7 @@ import Testing
   }
 
   @Test func aSlabGoesOnceAQuarterMoreThanItIsFree() {
-    var store = RowStore(strideBytes: Self.stride, feeds: 1)
+    var store = RowStore(strideBytes: Self.stride, feeds: 1, hasCuts: false)
     for fid in 0..<1025 { _ = store.append(Fid(fid)) }
     #expect(store.slabCount == 2)
     while store.count > 769 { _ = store.remove(0) }

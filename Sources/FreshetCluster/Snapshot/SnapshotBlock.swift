@@ -51,7 +51,9 @@ extension SnapshotBlockHead {
   /// Refuses sizes that no writer makes before memory is taken for them. That the head is as it was written is known only
   /// when the block's checksum has been compared.
   init(from reader: inout BinaryReader, number expected: Int) throws(MalformedBlob) {
-    guard let content = Content(rawValue: try reader.read(UInt8.self)) else { throw reader.malformed("unknown kind of block") }
+    guard let content = Content(rawValue: try reader.read(UInt8.self)) else {
+      throw reader.malformed("unknown kind of block")
+    }
     self.content = content
     codec = try reader.read()
     let planes = try reader.read(UInt8.self)

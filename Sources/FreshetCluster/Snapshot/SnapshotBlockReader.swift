@@ -89,7 +89,9 @@ struct SnapshotBlockReader {
   private mutating func read(from filled: Int) throws(FileStoreError) -> Int {
     let reader = reader
     let result = block.withUnsafeMutableBytes { bytes in
-      Result { () throws(FileStoreError) in try reader.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[filled...])) }
+      Result { () throws(FileStoreError) in
+        try reader.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[filled...]))
+      }
     }
     return try result.get()
   }

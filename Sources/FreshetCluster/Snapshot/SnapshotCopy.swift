@@ -56,7 +56,8 @@ struct SnapshotCopy {
     case .sketch(let table, let offset): return takeSketch(table, offset, state.tables[table])
     case .validation(let number):
       stage = number + 1 < cut.validation.count ? .validation(number + 1) : .end
-      return .validation(cut.validation[number].partition, task: cut.validation[number].task, cut.validation[number].validation)
+      return .validation(
+        cut.validation[number].partition, task: cut.validation[number].task, cut.validation[number].validation)
     case .end:
       stage = .done
       return .end

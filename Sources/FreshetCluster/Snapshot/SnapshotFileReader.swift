@@ -20,7 +20,8 @@ public struct SnapshotFileReader {
     blocks = try SnapshotBlockReader(name: name, reader: reader, compressor: compressor)
     let (head, raw) = try blocks.next()
     guard head.content == .header else { throw blocks.malformed("the first block is not a header") }
-    header = try Self.decode(raw, "header", blocks) { reader throws(MalformedBlob) in try SnapshotHeader(from: &reader) }
+    header = try Self.decode(raw, "header", blocks) { reader throws(MalformedBlob) in try SnapshotHeader(from: &reader)
+    }
     for table in header.tables
     where table.shape.width == 0 || !(1...SnapshotLimits.blockBytes).contains(table.shape.rowBytes) {
       throw blocks.malformed("table \(table.shape.name) has rows of \(table.shape.rowBytes) bytes")
@@ -44,7 +45,8 @@ public struct SnapshotFileReader {
     switch head.content {
     case .header: throw blocks.malformed("a second header")
     case .tombstones, .rows, .sketch:
-      guard head.table < header.tables.count, (last.table, last.content.rawValue) <= (head.table, head.content.rawValue) else {
+      guard head.table < header.tables.count, (last.table, last.content.rawValue) <= (head.table, head.content.rawValue)
+      else {
         throw blocks.malformed("a block of table \(head.table) is out of place")
       }
     case .validation, .footer:

@@ -41,7 +41,8 @@ extension SnapshotHeader {
     progress = []
     for _ in 0..<Int(try reader.read(UInt32.self)) {
       let partition = PartitionProgress(
-        partition: PartitionID(try reader.read()), watermark: Offset(try reader.read()), origin: Offset(try reader.read()))
+        partition: PartitionID(try reader.read()), watermark: Offset(try reader.read()),
+        origin: Offset(try reader.read()))
       guard partition.watermark >= .none, partition.origin >= .none else { throw reader.malformed("an offset below 0") }
       guard progress.last.map({ $0.partition < partition.partition }) ?? true else {
         throw reader.malformed("partition \(partition.partition) is out of order")
@@ -82,8 +83,12 @@ extension TableSnapshot {
   fileprivate init(from reader: inout BinaryReader) throws(MalformedBlob) {
     let name = try reader.readShortText()
     let width = Int(try reader.read(UInt16.self))
-    guard let format = WeightFormat(code: try reader.read()) else { throw reader.malformed("unknown format of weights") }
-    guard let optimizer = OptimizerKind(rawValue: try reader.read()) else { throw reader.malformed("unknown optimizer") }
+    guard let format = WeightFormat(code: try reader.read()) else {
+      throw reader.malformed("unknown format of weights")
+    }
+    guard let optimizer = OptimizerKind(rawValue: try reader.read()) else {
+      throw reader.malformed("unknown optimizer")
+    }
     shape = TableShape(
       name: name, width: width, weightFormat: format, optimizer: optimizer, rowBytes: Int(try reader.read(UInt32.self)))
     minutes = try reader.read()

@@ -70,7 +70,9 @@ struct ShardSnapshots {
   }
 
   /// - Returns: What the store may forget now, manifests before the files that they need.
-  mutating func store(_ result: SnapshotResult, chain: [SnapshotFile], changes: UInt64, now: Instant, keep: Int) -> [String] {
+  mutating func store(_ result: SnapshotResult, chain: [SnapshotFile], changes: UInt64, now: Instant, keep: Int)
+    -> [String]
+  {
     self.chain = chain
     savedChanges = changes
     savedAt = now
@@ -94,7 +96,9 @@ struct ShardSnapshots {
   private static func kept(_ stored: [StoredSnapshot], keep: Int) -> [StoredSnapshot] {
     let recent = stored.suffix(keep)
     let bases = Set(recent.map { $0.chain.first })
-    guard bases.count < 2, let other = stored.last(where: { !bases.contains($0.chain.first) }) else { return Array(recent) }
+    guard bases.count < 2, let other = stored.last(where: { !bases.contains($0.chain.first) }) else {
+      return Array(recent)
+    }
     return [other] + recent
   }
 

@@ -140,7 +140,9 @@ public struct SnapshotKeeper {
       if stop.isOver { return }
     }
     guard copy == nil else { return }
-    guard let position = queue.firstIndex(where: { stop.hasBegun || shards[$0]!.notBefore ?? now <= now }) else { return }
+    guard let position = queue.firstIndex(where: { stop.hasBegun || shards[$0]!.notBefore ?? now <= now }) else {
+      return
+    }
     begin(queue.remove(at: position), server, now, time, &actions)
   }
 
@@ -153,7 +155,8 @@ public struct SnapshotKeeper {
     let cut = server.state(shard).beginCut(isFull: kind == .base)
     lastTicket += 1
     let header = SnapshotHeader(
-      id: SnapshotID(shard: shard, number: number, life: life), kind: kind, shardCount: server.configuration.map.shardCount,
+      id: SnapshotID(shard: shard, number: number, life: life), kind: kind,
+      shardCount: server.configuration.map.shardCount,
       parent: chain.last.flatMap { SnapshotHeader.Parent($0) }, takenAt: time, newestMinutes: cut.newestMinutes,
       progress: cut.progress, tables: cut.tables)
     let plan = SnapshotPlan(ticket: lastTicket, header: header, chain: chain)

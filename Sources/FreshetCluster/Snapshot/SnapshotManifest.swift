@@ -75,7 +75,9 @@ public struct SnapshotManifest: Sendable, Hashable {
       }
       chain.append(file)
     }
-    guard let last = chain.last, last.name == id.fileName(last.kind) else { throw malformed("its own file is not the last") }
+    guard let last = chain.last, last.name == id.fileName(last.kind) else {
+      throw malformed("its own file is not the last")
+    }
     self.chain = chain
   }
 }

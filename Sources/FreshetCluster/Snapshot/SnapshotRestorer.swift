@@ -44,7 +44,8 @@ public struct SnapshotRestorer {
           snapshots: entries.manifests[...position].map { StoredSnapshot(id: $0.id, chain: $0.chain) },
           leftovers: entries.leftovers(whole: entries.manifests[...position]))
         let report = ShardRestoreReport(
-          shard: shard, manifest: manifest, rows: state.tables.reduce(0) { $0 + $1.rowCount }, bytesRead: chain.bytesRead,
+          shard: shard, manifest: manifest, rows: state.tables.reduce(0) { $0 + $1.rowCount },
+          bytesRead: chain.bytesRead,
           skipped: skipped, notes: chain.notes)
         return (state, history, report)
       } catch {
