@@ -40,6 +40,8 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
     .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+    .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
+    .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
   ],
   targets: [
     .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
@@ -61,12 +63,21 @@ let package = Package(
       swiftSettings: settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
     module("FreshetKafka", ["FreshetCore", "CRdKafka"]),
     module("FreshetStore", ["FreshetCore", "CZstd"]),
+    module(
+      "FreshetS3",
+      [
+        "FreshetCore",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ]),
     module("FreshetNet", ["FreshetCore", "FreshetWire"] + nio),
     module(
       "FreshetRoles",
       [
         "FreshetCore", "FreshetTable", "FreshetModel", "FreshetWire", "FreshetCluster", "FreshetKafka", "FreshetStore",
-        "FreshetNet",
+        "FreshetS3", "FreshetNet",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -98,6 +109,7 @@ let package = Package(
     tests("FreshetSimulator", ["FreshetSimulator", "FreshetCore"]),
     tests("FreshetKafka", ["FreshetKafka", "FreshetCore", "CRdKafka"]),
     tests("FreshetStore", ["FreshetStore", "FreshetCore"]),
+    tests("FreshetS3", ["FreshetS3", "FreshetCore"]),
     tests("FreshetNet", ["FreshetNet", "FreshetWire", "FreshetCore"] + nio),
     tests("FreshetRoles", ["FreshetRoles", "FreshetCluster", "FreshetModel", "FreshetCore"]),
   ],
