@@ -184,12 +184,16 @@ final class Cluster {
     return lines.joined(separator: "\n")
   }
 
-  /// What must hold once all is done.
-  func checkFinal() {
+  func checkCounts() {
     for server in servers {
       server.checks?.checkCounts("every row counts each of its examples once")
       server.checks?.checkValidation("progressive validation counts every example once")
     }
+  }
+
+  /// What must hold once all is done.
+  func checkFinal() {
+    checkCounts()
     for replica in replicas { checkEqual(replica) }
   }
 

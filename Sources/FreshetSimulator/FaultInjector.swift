@@ -28,6 +28,7 @@ final class FaultInjector {
 
   /// Everything is repaired: from now on nothing goes wrong.
   func heal() {
+    guard world.isFaulty else { return }
     world.note("world", "heals")
     world.isFaulty = false
     cluster.network.unblockAll()
@@ -40,7 +41,7 @@ final class FaultInjector {
 
   private func inject(_ fault: Fault) {
     switch fault {
-    case .crashServer: crash(cluster.servers, .serverCrash)
+    case .crashServer: crashServer()
     case .crashTrainer: crash(cluster.trainers, .trainerCrash)
     case .crashJoiner: crash(cluster.joiners, .joinerCrash)
     case .crashReplica: crash(cluster.replicas, .replicaCrash)
@@ -78,6 +79,17 @@ final class FaultInjector {
     cluster.restart(process, crash: true)
   }
 
+  /// Now, or in the middle of one of the next writes.
+  private func crashServer() {
+    guard let server = world.pick(cluster.servers), server.isUp else { return }
+    world.met(.serverCrash)
+    if scenario.snapshotIntervalMs != nil, world.chance(500) {
+      server.disk.lightFuse(operations: world.draw(0...12))
+    } else {
+      cluster.restart(server, crash: true)
+    }
+  }
+
   private func pause(_ processes: [SimulatedProcess]) {
     guard let process = world.pick(processes), process.isUp, !process.isPaused else { return }
     world.met(.pause)
@@ -108,10 +120,18 @@ final class FaultInjector {
     log.delete(below: start)
   }
 
-  /// Retention as it must not be.
+  /// Retention as it must not be. Of partitions that nobody has begun it could not be told; nothing else happens afterwards,
+  /// so that it stays known that they were begun.
   private func loseExamples() {
+    let begun = (0..<scenario.partitions).filter { partition in
+      cluster.servers.contains { server in
+        server.shardNumbers.contains { cluster.watermark(server, shard: $0, partition: partition) >= 0 }
+      }
+    }
+    guard world.isFaulty, !begun.isEmpty else { return }
     world.met(.unsafeRetention)
-    for partition in 0..<scenario.partitions {
+    heal()
+    for partition in begun {
       let log = cluster.broker.log(.examples, partition)
       world.note("broker", "deletes all examples of partition {0} below {1}", Int64(partition), log.stableEnd)
       log.delete(below: log.stableEnd)

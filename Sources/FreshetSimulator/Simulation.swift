@@ -47,6 +47,8 @@ public enum Simulation {
       virtualMilliseconds: Int(world.now.nanoseconds / 1_000_000), examples: cluster.oracle.exampleCount,
       traceHash: world.traceHash, trace: keepsTrace || world.violation != nil ? world.traceLines : [],
       coverage: world.coverage, scenario: "\(scenario)")
+    cluster.network.end()
+    cluster.broker.end()
     world.end()
     return result
   }
@@ -65,7 +67,8 @@ public enum Simulation {
       isDrained = cluster.isDrained
       if isDrained { break }
     }
-    guard world.violation == nil, cluster.gap == nil else { return }
+    guard world.violation == nil else { return }
+    guard cluster.gap == nil else { return cluster.checkCounts() }
     if !isDrained {
       world.fail(
         "everything drains within \(drainMilliseconds / 1000) s once the faults stop", "\n" + cluster.stateText)

@@ -17,6 +17,7 @@ struct Freshet: AsyncParsableCommand {
       QueryCommand.self,
       ConfigCommand.self,
       BenchCommand.self,
+      SimulateCommand.self,
     ])
 
   private static let usageCodes: Set = ["usage", "configuration", "schema", "bad-option", "kafka-invalid-property"]

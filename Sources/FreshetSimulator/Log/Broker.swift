@@ -127,6 +127,9 @@ final class Broker {
     for body in waiting { world.after(0, for: nil, body) }
   }
 
+  /// Lets go of everybody.
+  func end() { waiters = [:] }
+
   // MARK: - Without transactions
 
   func append(_ topic: Topic, _ partition: Int, _ payload: [UInt8]?) {

@@ -197,7 +197,17 @@ final class Connection {
   }
 
   private func forget() {
-    if !isOpenForClient, !isOpenForServer { network.remove(self) }
+    guard !isOpenForClient, !isOpenForServer else { return }
+    end()
+    network.remove(self)
+  }
+
+  /// Lets go of everybody.
+  func end() {
+    onClientClosed = nil
+    onServerClosed = nil
+    toServer.waiting = []
+    toClient.waiting = []
   }
 
   private func isUp(_ process: SimulatedProcess, _ life: Int) -> Bool { process.isUp && process.life == life }

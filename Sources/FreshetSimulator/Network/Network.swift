@@ -78,6 +78,12 @@ final class Network {
 
   func remove(_ connection: Connection) { connections.removeAll { $0 === connection } }
 
+  /// Lets go of everybody.
+  func end() {
+    for connection in connections { connection.end() }
+    connections = []
+  }
+
   var openConnections: [Connection] { connections.filter(\.isOpenForBoth) }
 
   func processEnded(_ process: SimulatedProcess) {

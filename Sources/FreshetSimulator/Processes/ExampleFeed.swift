@@ -103,15 +103,22 @@ final class ExampleFeed {
     let log = broker.log(.examples, partition)
     let count = owner.world.draw(1...Self.recordsPerPoll)
     let seeks = state.seeks
-    broker.call(
-      from: owner,
-      {
-        // The reset policy: what is gone is passed over.
-        log.read(from: max(position, log.start), limit: count)
+    broker.call(from: owner, { position < log.start ? nil : log.read(from: position, limit: count) }) {
+      [weak self] result in
+      if let result {
+        self?.read(partition, seeks: seeks, result)
+      } else {
+        self?.isOutOfRange(partition, seeks: seeks)
       }
-    ) { [weak self] result in
-      self?.read(partition, seeks: seeks, result)
     }
+  }
+
+  /// What comes next has been deleted: the trainer is to claim the partition again, and then sees what is missing.
+  private func isOutOfRange(_ partition: Int, seeks: Int) {
+    guard partitions[partition]?.seeks == seeks else { return }
+    partitions[partition] = Partition()
+    deliver(.revoked(PartitionID(Int32(partition))))
+    deliver(.assigned(PartitionID(Int32(partition))))
   }
 
   private func read(_ partition: Int, seeks: Int, _ result: (records: [LogRecord], next: Int64, isAtEnd: Bool)) {

@@ -33,6 +33,8 @@ final class ServerProcess: SimulatedProcess {
   private var isServing = false
   private var waiting: [Waiting] = []
   private var served = 0
+  /// By manifest, where each partition was at its cut.
+  private var cutWatermarks: [String: [Int64]] = [:]
   private(set) var isListening = false
   /// Called when the server refuses to start or ends by itself.
   var onExit: (String) -> Void = { _ in }
@@ -76,12 +78,13 @@ final class ServerProcess: SimulatedProcess {
   private func open() {
     let configuration = ShardServer.Configuration(
       map: oracle.map, server: ServerID(number), layouts: model.tables.layouts, generation: world.drawSeed() | 1,
-      deltaLogBytes: scenario.deltaLogBytes, maximumRows: 10_000, baseChunkBytes: scenario.baseChunkBytes)
+      deltaLogBytes: scenario.deltaLogBytes, maximumRows: 10_000, baseChunkBytes: scenario.baseChunkBytes,
+      isSnapshotted: scenario.snapshotIntervalMs != nil)
     let opened: ServerSnapshots.Opened
-    do {
+    do throws(SnapshotError) {
       opened = try ServerSnapshots.open(configuration, scenario: scenario, process: self)
     } catch {
-      return onExit("\(error)")
+      return refuse(error)
     }
     machine = opened.machine
     snapshots = opened.snapshots
@@ -95,13 +98,48 @@ final class ServerProcess: SimulatedProcess {
     snapshots?.start()
   }
 
+  /// None of a shard's snapshots can be read. Another attempt may read better; if not, an operator clears the store.
+  private func refuse(_ error: SnapshotError) {
+    note("refuses to start", text: error.description)
+    if disk.misread.isEmpty {
+      for shard in shardNumbers { disk.wipe(prefix: SnapshotID.directory(of: ShardID(shard))) }
+    }
+    onExit(error.code)
+  }
+
+  // MARK: - Snapshots
+
+  /// The names of a shard's manifests, oldest first.
+  private func manifests(of shard: Int) -> [String] {
+    do {
+      return try disk.list(prefix: SnapshotID.directory(of: ShardID(shard))).map(\.name).filter {
+        $0.hasSuffix(".manifest")
+      }
+    } catch {
+      preconditionFailure("simulated disks can be listed: \(error)")
+    }
+  }
+
+  func newestManifest(of shard: Int) -> String? { manifests(of: shard).last }
+
   /// The lowest watermark that this server may start from again.
-  func oldestSnapshotWatermark(_ partition: Int) -> Int64 { -1 }
+  func oldestSnapshotWatermark(_ partition: Int) -> Int64 {
+    // A disk that loses files may leave nothing to start from.
+    guard scenario.snapshotIntervalMs != nil, scenario.disk.unsynced == 0 else { return -1 }
+    return shardNumbers.map { shard in
+      manifests(of: shard).map { cutWatermarks[$0]![partition] }.min() ?? -1
+    }.min() ?? -1
+  }
 
   /// A snapshot of the shard begins now.
-  func snapshotBegins(shard: Int) {
-    oracle.began(snapshotOf: shard, checks!.watermarks(of: shard))
+  func snapshotBegins(shard: Int, manifest: String) {
+    let watermarks = checks!.watermarks(of: shard)
+    cutWatermarks[manifest] = watermarks
+    oracle.began(snapshotOf: shard, watermarks)
   }
+
+  /// The machine crashed in the middle of a write.
+  func diskDied() { onExit("crashed while writing") }
 
   /// SIGTERM: finishes a snapshot, then ends.
   func stop() {

@@ -23,8 +23,8 @@ enum ServerReply {
     switch self {
     case .refused(let error):
       switch error.kind {
-      case .fenced, .watermark, .moved, .mismatch: error
-      case .malformed, .gap, .refused: ClusterError(.refused, error.message)
+      case .fenced, .watermark, .loading, .mismatch: error
+      case .moved, .malformed, .gap, .refused: ClusterError(.refused, error.message)
       }
     case .broken: ClusterError(.refused, "the connection broke")
     default: nil
