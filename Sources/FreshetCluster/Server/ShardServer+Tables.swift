@@ -55,7 +55,9 @@ extension ShardServer {
 
   /// One slice of a table's housekeeping (`EmbeddingTable.maintain`), in the first table that has any. Changes nothing that
   /// can be read.
-  public func maintainTables() {
-    _ = hostedShards.lazy.flatMap(\.tables).contains { $0.maintain() }
+  /// - Returns: Whether something is left to do. It may have to wait for the kernel.
+  @discardableResult
+  public func maintainTables() -> Bool {
+    hostedShards.lazy.flatMap(\.tables).contains { $0.maintain() }
   }
 }
