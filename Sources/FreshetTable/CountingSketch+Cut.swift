@@ -33,6 +33,7 @@ extension CountingSketch {
   /// - Parameter limit: In bytes; rounded down to whole pages, but to no less than one.
   /// - Returns: Empty when all have been delivered.
   mutating func takeCut(limit: Int) -> [UInt8] {
+    precondition(cutPage <= pageCount, "no cut is under way")
     let end = min(cutPage + max(1, limit / Self.pageBytes), pageCount)
     guard cutPage < end else { return [] }
     var taken: [UInt8] = []

@@ -1,4 +1,4 @@
-/// What has happened to a table since it was made.
+/// What has happened to a table since it was made. One that was restored goes on counting where the cut was.
 public struct TableStatistics: Sendable, Equatable {
   /// Fids that got a row.
   public var inserts: UInt64 = 0
