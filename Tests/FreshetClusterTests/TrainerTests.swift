@@ -126,6 +126,28 @@ import Testing
     }
   }
 
+  /// Retention takes what a trainer was to read next: it must not go on with what comes after.
+  @Test func aLogThatNoLongerHoldsWhatIsNextIsComparedWithTheWatermarksAgain() throws {
+    let trainer = trainer()
+    let actions = locate(trainer, [20, 20], start: 20, end: 50)
+    guard case .fetch(_, let attempt, from: Offset(20))? = actions.last else {
+      Issue.record("no fetch in \(actions)")
+      return
+    }
+    #expect(trainer.handle(.unreadable(partition, attempt: attempt + 1, reason: "old"), now: now).isEmpty)
+    let stopped = trainer.handle(.unreadable(partition, attempt: attempt, reason: "gone"), now: now)
+    #expect(stopped.contains { if case .stopFetching = $0 { true } else { false } })
+    let later = now.advanced(byMs: 10_000)
+    guard case .claim(_, _, let next)? = trainer.handle(.tick, now: later).first else {
+      Issue.record("no claim")
+      return
+    }
+    _ = trainer.handle(
+      .claimed(server, partition, attempt: next, .success(claimReply([20, 20], origin: 0))), now: later)
+    let located = trainer.handle(.located(partition, attempt: next, start: Offset(30), end: Offset(50)), now: later)
+    #expect(try #require(failure(located)).kind == .gap)
+  }
+
   @Test func withAllowGapTrainingGoesOnAndCountsWhatIsLost() {
     let trainer = trainer(allowsGap: true)
     let actions = locate(trainer, [30, 20], start: 25, end: 50)

@@ -43,6 +43,8 @@ final class JoinerLoop {
   private var committed: [PartitionID: JoinerCommitPoint] = [:]
   private let output = JoinerOutput()
   private var isInTransaction = false
+  /// Partitions with output in the open transaction.
+  private var writers: Set<PartitionID> = []
   private var lastCommit = Instant.now()
   private var mustRestart = false
 
@@ -69,7 +71,7 @@ final class JoinerLoop {
     self.joinerConfig = joinerConfig
 
     let kafka = KafkaStartup.configuration(configuration.kafka, clientID: "freshet-joiner", logger: logger)
-    var options = KafkaConsumer.Options(groupID: settings.group, offsetReset: .earliest, startPaused: true)
+    var options = KafkaConsumer.Options(groupID: settings.group, offsetReset: .error, startPaused: true)
     options.endOfPartitionEvents = true
     options.fetchWaitMs = 20
     options.groupInstanceID = instance
@@ -103,8 +105,8 @@ final class JoinerLoop {
       do {
         try commit(isStopped: isStopped)
       } catch {
-        // Nothing is lost: the next life joins it again.
-        logger.warning("the last transaction is not committed: \(error)")
+        // Nothing is lost: the next life ends the transaction and joins its records again.
+        logger.notice("the last transaction is not committed: \(error)")
       }
     }
     consumer.close()
@@ -141,6 +143,9 @@ final class JoinerLoop {
         case .error(let error):
           if error.isFatal {
             failure = error
+          } else if error.reason == .offsetOutOfRange {
+            // Retention has overtaken the joiner: begun again, it says what is missing.
+            failure = KafkaError(.offsetOutOfRange, "\(error)", requiresAbort: true)
           } else {
             logger.warning("\(error)")
           }
@@ -242,7 +247,10 @@ final class JoinerLoop {
   }
 
   private func write(_ partition: PartitionID) throws {
-    if !output.examples.isEmpty || !output.deadLetters.isEmpty { try begin() }
+    if !output.examples.isEmpty || !output.deadLetters.isEmpty {
+      try begin()
+      writers.insert(partition)
+    }
     for example in output.examples {
       try producer.produce(examples, partition: partition, key: output.key(example), value: output.value(example))
     }
@@ -323,6 +331,10 @@ final class JoinerLoop {
         KafkaPosition(topics.actions, partition, offset: Offset(point.actionNext), metadata: point.text))
     }
     guard isInTransaction || !positions.isEmpty || !badItems.isEmpty else { return }
+    // Stopped in the middle of a step: its output without its position would come again in the next life.
+    if let half = writers.first(where: { machines[$0]?.commitPoint == nil }) {
+      throw KafkaError(.transaction, "partition \(half) has output in hand that is not complete", requiresAbort: true)
+    }
     try begin()
     for record in badItems {
       try producer.produce(deadLetterTopic, partition: nil, key: Array(record.topic.utf8), value: record.json)
@@ -336,6 +348,7 @@ final class JoinerLoop {
       try producer.commitTransaction(timeoutMs: Self.callTimeoutMs)
     }
     isInTransaction = false
+    writers = []
     committed.merge(points) { $1 }
     let bad = badItems.count
     badItems.removeAll()
@@ -355,6 +368,7 @@ final class JoinerLoop {
       }
     }
     isInTransaction = false
+    writers = []
     mustRestart = true
   }
 
