@@ -283,4 +283,22 @@ import Testing
     _ = server.sealDeltas(compressor: RunLengthCompressor())
     #expect(server.statistics.receiptsMerged == 1)
   }
+
+  @Test func tooManyRemovalsSealADeltaBeforeItsTime() throws {
+    let server = TestModel.tiny.server(of: map)
+    let table = server.hostedShards[0].tables[0]
+    let fid = TestModel.fid(of: a, map: map)
+    func removeOnce() {
+      [fid].withUnsafeBufferPointer { fids in
+        [Float(1), 1].withUnsafeBufferPointer { table.update(fids, gradients: $0.baseAddress!, minutes: 1) }
+        _ = table.remove(fids)
+      }
+    }
+    for _ in 0..<ShardServer.maximumRemoved { removeOnce() }
+    #expect(!server.mustSeal)
+    removeOnce()
+    #expect(server.mustSeal)
+    #expect(server.sealDeltas(compressor: RunLengthCompressor()))
+    #expect(!server.mustSeal && table.removedCount(feed: ShardFeed.sync) == 0)
+  }
 }
