@@ -176,6 +176,9 @@ public final class EmbeddingTable {
     core.takeTouched(feed: feed, body)
   }
 
+  /// Removals that wait for the feed, repeated ones included.
+  public func removedCount(feed: Int) -> Int { core.removed[feed].count }
+
   /// The fids whose rows were removed since the feed last took them and that have no row now, ascending: the tombstones of
   /// a delta.
   public func takeRemoved(feed: Int) -> [Fid] {

@@ -269,4 +269,36 @@ import Testing
       }
     }
   }
+
+  @Test func whatTheBoundsOfDeltasAndReceiptsCostIsCounted() throws {
+    let server = TestModel.tiny.server(of: map, deltaLogBytes: 1)
+    let epoch = server.claim(partition).epoch
+    _ = try server.push(TestSection.push([section(a, 1)]), partition, epoch, -1, 1)
+    #expect(server.sealDeltas(compressor: RunLengthCompressor()))
+    #expect(server.statistics.deltasSealed >= 1 && server.statistics.deltasDropped == server.statistics.deltasSealed)
+    #expect(server.statistics.receiptsMerged == 0)
+    for offset in 1...Int64(ShardState.maximumReceipts) + 1 {
+      _ = try server.push(TestSection.push([], report: report(0)), partition, epoch, offset, offset + 1)
+    }
+    _ = server.sealDeltas(compressor: RunLengthCompressor())
+    #expect(server.statistics.receiptsMerged == 1)
+  }
+
+  @Test func tooManyRemovalsSealADeltaBeforeItsTime() throws {
+    let server = TestModel.tiny.server(of: map)
+    let table = server.hostedShards[0].tables[0]
+    let fid = TestModel.fid(of: a, map: map)
+    func removeOnce() {
+      [fid].withUnsafeBufferPointer { fids in
+        [Float(1), 1].withUnsafeBufferPointer { table.update(fids, gradients: $0.baseAddress!, minutes: 1) }
+        _ = table.remove(fids)
+      }
+    }
+    for _ in 0..<ShardServer.maximumRemoved { removeOnce() }
+    #expect(!server.mustSeal)
+    removeOnce()
+    #expect(server.mustSeal)
+    #expect(server.sealDeltas(compressor: RunLengthCompressor()))
+    #expect(!server.mustSeal && table.removedCount(feed: ShardFeed.sync) == 0)
+  }
 }

@@ -5,6 +5,16 @@ extension ShardServer {
   /// Most bytes of a reply to `SYNC`, give or take one frame.
   static let syncReplyBytes = 8 << 20
 
+  /// Removals of one table that may wait for the next delta.
+  static let maximumRemoved = 1 << 18
+
+  /// Whether the next delta must not wait for its time, since a list of removed fids has become too long.
+  public var mustSeal: Bool {
+    hostedShards.contains { shard in
+      shard.tables.contains { $0.removedCount(feed: ShardFeed.sync) > Self.maximumRemoved }
+    }
+  }
+
   /// Closes the interval: what each shard changed since the last call becomes its next delta.
   /// - Returns: Whether any shard had news.
   public func sealDeltas(compressor: some BlockCompressor) -> Bool {

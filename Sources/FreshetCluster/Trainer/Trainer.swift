@@ -99,6 +99,10 @@ public final class Trainer {
       guard isCurrent(partition, attempt), !batch.isEmpty else { break }
       partitions[partition]!.queue.append(batch)
       startBatches(partition)
+    case .unreadable(let partition, let attempt, let reason):
+      guard isCurrent(partition, attempt) else { break }
+      // The next claim compares watermarks and log, and tells what is missing.
+      restart(partition, reason, now)
     case .pulled(let server, let partition, let attempt, let batch, let result):
       guard isCurrent(partition, attempt) else { break }
       pulled(server, partition, batch, result, now)

@@ -28,6 +28,7 @@ final class ParameterServerEndpoint {
   private let startedAt = Instant.now()
   private var waiting: [Waiting] = []
   private var refusedWaits: UInt64 = 0
+  private var earlySeals: UInt64 = 0
   var listener: RESPServer?
 
   init(machine: ShardServer.Configuration, servers: [ServerAddress], taskCount: Int) {
@@ -126,6 +127,10 @@ final class ParameterServerEndpoint {
     let end = Instant.now().advanced(byMs: Self.sweepBudgetMs)
     while shards.sweepExpired(), Instant.now() < end {}
     shards.maintainTables()
+    if shards.mustSeal {
+      earlySeals += 1
+      seal()
+    }
   }
 
   /// - Returns: Whether there was anything to answer with.
@@ -159,6 +164,7 @@ final class ParameterServerEndpoint {
     info.section("sync")
     info.add("replicas_waiting", waiting.count)
     info.add("replicas_refused", refusedWaits)
+    info.add("deltas_sealed_early", earlySeals)
     info.add("deltas_dropped", statistics.deltasDropped)
     info.add("receipts_merged", statistics.receiptsMerged)
     info.add("deltas_sealed", statistics.deltasSealed)

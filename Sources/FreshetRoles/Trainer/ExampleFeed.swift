@@ -26,6 +26,7 @@ final class ExampleFeed: Sendable {
     case revoked(PartitionID)
     case located(PartitionID, attempt: UInt64, start: Offset, end: Offset)
     case examples(PartitionID, attempt: UInt64, ExampleBatch)
+    case unreadable(PartitionID, attempt: UInt64, reason: String)
 
     var trainerEvent: TrainerEvent {
       switch self {
@@ -34,6 +35,8 @@ final class ExampleFeed: Sendable {
       case .located(let partition, let attempt, let start, let end):
         .located(partition, attempt: attempt, start: start, end: end)
       case .examples(let partition, let attempt, let batch): .examples(partition, attempt: attempt, batch)
+      case .unreadable(let partition, let attempt, let reason):
+        .unreadable(partition, attempt: attempt, reason: reason)
       }
     }
   }
@@ -93,8 +96,8 @@ final class ExampleFeed: Sendable {
 
   private func read(outcome: RoleOutcome, deliver: (Event) -> Void) throws {
     let kafka = KafkaStartup.configuration(configuration.kafka, clientID: "freshet-trainer", logger: logger)
-    var options = KafkaConsumer.Options(
-      groupID: configuration.trainer.group, offsetReset: .earliest, startPaused: true)
+    // What is no longer there is not to be passed over: the trainer must know of it.
+    var options = KafkaConsumer.Options(groupID: configuration.trainer.group, offsetReset: .error, startPaused: true)
     options.fetchWaitMs = 20
     options.groupInstanceID = instance
     let consumer = try KafkaConsumer(kafka, options: options)
@@ -202,6 +205,9 @@ final class ExampleFeed: Sendable {
     case .error(let error):
       if error.isFatal { throw error }
       logger.warning("\(error)")
+      if error.reason == .offsetOutOfRange, let partition = error.partition, let state = partitions[partition] {
+        deliver(.unreadable(partition, attempt: state.attempt, reason: "\(error)"))
+      }
     }
   }
 
