@@ -19,7 +19,9 @@ struct Freshet: AsyncParsableCommand {
       BenchCommand.self,
     ])
 
-  private static let usageCodes: Set = ["usage", "configuration", "schema", "bad-option", "kafka-invalid-property"]
+  private static let usageCodes: Set = [
+    "usage", "configuration", "schema", "bad-option", "kafka-invalid-property", "snapshot-mismatch",
+  ]
 
   /// Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
   static func main() async {
