@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,7 +40,11 @@ class Cluster:
 
     def __init__(self, binary, topics):
         self.binary = binary
-        self.settings = [word for item in topics.items() for word in ("--set", "=".join(item))]
+        # Snapshots of an earlier demo belong to topics that are gone.
+        store = os.path.join(OUTPUT, "snapshots")
+        shutil.rmtree(store, ignore_errors=True)
+        settings = {**topics, "snapshot.store": store}
+        self.settings = [word for item in settings.items() for word in ("--set", "=".join(item))]
         self.log_path = os.path.join(OUTPUT, "cluster.log")
         self.peak_bytes = 0
         self.stopping = threading.Event()

@@ -11,6 +11,8 @@ public enum ParameterServerCommand: Hashable, Sendable {
   case row(table: String, fid: Fid)
   /// The sums of progressive validation, packed; those of all servers add up.
   case metrics
+  /// Snapshots of all shards, of no earlier instant than the command's.
+  case snapshot
   case info(section: String?)
 }
 
@@ -30,13 +32,16 @@ extension ParameterServerCommand {
   static let metricsDescription = CommandDescription(
     name: "METRICS", arity: 1, syntax: "METRICS",
     summary: "Progressive validation as a blob; `freshet ctl status` shows it")
+  static let snapshotDescription = CommandDescription(
+    name: "SNAPSHOT", arity: 1, syntax: "SNAPSHOT",
+    summary: "Take a snapshot of every shard; replies shard, number and bytes of each when all are durable")
   static let infoDescription = CommandDescription(
     name: "INFO", arity: -1, syntax: "INFO [section]", summary: "State and counters as text")
 
   /// What a parameter server knows beyond the commands that every port has.
   public static let descriptions = [
     claimDescription, pullDescription, pushDescription, syncDescription, rowDescription, metricsDescription,
-    infoDescription,
+    snapshotDescription, infoDescription,
   ]
 
   /// - Throws: `ERR` that names what is wrong and the syntax.
@@ -59,6 +64,9 @@ extension ParameterServerCommand {
     case "METRICS":
       try Self.metricsDescription.checkArity(request)
       self = .metrics
+    case "SNAPSHOT":
+      try Self.snapshotDescription.checkArity(request)
+      self = .snapshot
     case "INFO":
       self = .info(section: try request.infoSection(Self.infoDescription))
     default:
@@ -106,6 +114,8 @@ extension ParameterServerCommand {
       encoder.writeBulk(decimal: fid)
     case .metrics:
       encoder.writeCommand("METRICS", argumentCount: 0)
+    case .snapshot:
+      encoder.writeCommand("SNAPSHOT", argumentCount: 0)
     case .info(let section):
       encoder.writeInfo(section: section)
     }

@@ -14,8 +14,10 @@ import Testing
     }
   }
 
-  func parse(_ text: String, _ overrides: [String: String] = [:]) throws -> FreshetConfiguration {
-    try FreshetConfiguration.parse(text, file: "c.yaml", overrides: overrides)
+  func parse(
+    _ text: String, _ overrides: [String: String] = [:], environment: [String: String] = [:]
+  ) throws -> FreshetConfiguration {
+    try FreshetConfiguration.parse(text, file: "c.yaml", overrides: overrides, environment: environment)
   }
 
   @Test func theShippedFileIsTheMovieLensModel() throws {

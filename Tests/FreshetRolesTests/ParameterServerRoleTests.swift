@@ -13,7 +13,8 @@ import Testing
 @Suite struct ParameterServerRoleTests {
   /// One server with one shard, whose first table keeps rows for ten minutes and whose first slot learns at its own rate.
   private static func configuration() throws -> FreshetConfiguration {
-    var configuration = try FreshetConfiguration.parse(ConfigurationTests.shipped, file: "c.yaml", overrides: [:])
+    var configuration = try FreshetConfiguration.parse(
+      ConfigurationTests.shipped, file: "c.yaml", overrides: [:], environment: [:])
     configuration.model.tables[0].timeToLiveMinutes = 10
     configuration.model.tables[0].admission = .minimumCount(2, sketchBytes: 1024)
     configuration.model.slots[0].overrides = SlotOverrides(learningRate: 0.5, admission: .everything)

@@ -92,7 +92,9 @@ private final class Taker: Sendable {
 
 @Suite struct ServeItemFeedTests {
   private func makeFeed(_ broker: MockBroker) throws -> KafkaItemFeed {
-    var settings = try FreshetConfiguration.parse(ConfigurationTests.shipped, file: "c.yaml", overrides: [:]).kafka
+    var settings = try FreshetConfiguration.parse(
+      ConfigurationTests.shipped, file: "c.yaml", overrides: [:], environment: [:]
+    ).kafka
     settings.bootstrapServers = broker.bootstrapServers
     return try KafkaItemFeed(settings, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
   }
@@ -154,7 +156,8 @@ private final class Taker: Sendable {
   }
 
   @Test func anUnknownKafkaPropertyIsRefusedBeforeAnythingStarts() throws {
-    var configuration = try FreshetConfiguration.parse(ConfigurationTests.shipped, file: "c.yaml", overrides: [:])
+    var configuration = try FreshetConfiguration.parse(
+      ConfigurationTests.shipped, file: "c.yaml", overrides: [:], environment: [:])
     configuration.kafka.properties["no.such.property"] = "1"
     let error = #expect(throws: KafkaError.self) {
       try ServeRole(

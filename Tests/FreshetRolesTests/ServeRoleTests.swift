@@ -46,7 +46,9 @@ private struct RunningServer {
       map: map, server: ServerID(number), layouts: tables.layouts, generation: 5, deltaLogBytes: 1 << 20,
       maximumRows: 10_000)
     let endpoint = try await loop.submit {
-      NIOLoopBound(ParameterServerEndpoint(machine: machine, servers: [], taskCount: 2), eventLoop: loop)
+      NIOLoopBound(
+        ParameterServerEndpoint(
+          phase: .open(ShardServer(configuration: machine), nil), servers: [], taskCount: 2), eventLoop: loop)
     }.get()
     let listener = try await RESPServer.start(
       .standard(
@@ -74,7 +76,8 @@ private struct RunningServer {
   private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
   private static func configuration(serverPorts: [Int]) throws -> FreshetConfiguration {
-    var configuration = try FreshetConfiguration.parse(ConfigurationTests.shipped, file: "c.yaml", overrides: [:])
+    var configuration = try FreshetConfiguration.parse(
+      ConfigurationTests.shipped, file: "c.yaml", overrides: [:], environment: [:])
     configuration.model = ServeFixture.model
     configuration.cluster.shards = 6
     configuration.cluster.password = "secret"

@@ -27,7 +27,7 @@ import Testing
 
   static let blob = ByteBuffer(bytes: [0, 13, 10, 255])
   static let parameterServerCommands: [ParameterServerCommand] = [
-    .claim(PartitionID(3)), .pull(blob), .sync(blob), .row(table: "embedding", fid: .max), .metrics,
+    .claim(PartitionID(3)), .pull(blob), .sync(blob), .row(table: "embedding", fid: .max), .metrics, .snapshot,
     .info(section: nil), .info(section: "shards"),
     .push(PartitionID(0), Epoch(.max), from: .none, to: Offset(.max), blob),
   ]

@@ -53,13 +53,13 @@ class Cluster:
         return [program(), *map(str, words), "-c", str(CONFIGURATION), *overrides]
 
     def environment(self):
-        return {name: value for name, value in os.environ.items() if not name.startswith("FRESHET_")}
+        return {name: value for name, value in os.environ.items() if not name.startswith(("FRESHET_", "AWS_"))}
 
-    def run(self, *words, seconds=60):
+    def run(self, *words, seconds=60, environment=None):
         """Runs a command to its end."""
         return subprocess.run(
             self.arguments(*words), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds,
-            env=self.environment(), cwd=self.directory)
+            env={**self.environment(), **(environment or {})}, cwd=self.directory)
 
     def command(self, *words, seconds=60):
         done = self.run(*words, seconds=seconds)

@@ -6,6 +6,7 @@ import pytest
 
 from cluster import Cluster
 from processes import Broker
+from s3 import S3Server
 
 TAIL_LINES = 25
 RATINGS = 20_000
@@ -43,6 +44,14 @@ def make_cluster(bootstrap_servers, log_directory):
     yield make
     for cluster in clusters:
         cluster.kill_all()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory):
+    """A server with one bucket; tests use prefixes of their own."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="module")

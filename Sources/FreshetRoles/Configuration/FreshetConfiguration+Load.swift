@@ -27,17 +27,20 @@ extension FreshetConfiguration {
     for (variable, path) in environmentOverrides where all[path] == nil {
       if let value = environment[variable], !value.isEmpty { all[path] = value }
     }
-    return try parse(text, file: file, overrides: all)
+    return try parse(text, file: file, overrides: all, environment: environment)
   }
 
+  /// - Parameter environment: Where values come from that are given neither in the file nor by an override, as far as they have
+  ///   variables of their own (`AWS_…`).
   public static func parse(
-    _ text: String, file: String, overrides: [String: String]
+    _ text: String, file: String, overrides: [String: String], environment: [String: String]
   ) throws(ConfigurationError) -> FreshetConfiguration {
-    let source = YAMLSource(file: file, overrides: overrides)
+    let source = YAMLSource(file: file, overrides: overrides, environment: environment)
     let root = try source.root(text: text)
     var configuration = FreshetConfiguration(
       kafka: try KafkaSettings(root.section("kafka")), cluster: try ClusterSettings(root.section("cluster")),
       parameterServer: try ParameterServerSettings(root.section("ps")),
+      snapshot: try SnapshotSection(root.section("snapshot")),
       trainer: try TrainerSettings(root.section("trainer")), joiner: try JoinerSettings(root.section("joiner")),
       serving: try ServingSettings(root.section("serve")), model: try ModelSpec(root.section("model")), effective: [])
     try root.finish()

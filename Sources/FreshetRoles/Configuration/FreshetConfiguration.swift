@@ -10,6 +10,7 @@ public struct FreshetConfiguration: Sendable {
   public var kafka: KafkaSettings
   public var cluster: ClusterSettings
   public var parameterServer: ParameterServerSettings
+  public var snapshot: SnapshotSection
   public var trainer: TrainerSettings
   public var joiner: JoinerSettings
   public var serving: ServingSettings

@@ -68,6 +68,29 @@ final class YAMLSection {
     return text
   }
 
+  /// - Parameter variables: Of the environment; the first of them that is set counts where the key is not given.
+  func optionalString(_ key: String, variables: [String]) throws(ConfigurationError) -> String? {
+    let given = try scalar(key)
+    let text = given ?? variables.lazy.compactMap { self.source.environment[$0] }.first { !$0.isEmpty }
+    source.note(path + [key], text.map { Self.quoted($0) } ?? "null")
+    return text
+  }
+
+  func optionalBool(_ key: String) throws(ConfigurationError) -> Bool? {
+    let value = try boolean(key)
+    source.note(path + [key], value.map { "\($0)" } ?? "null")
+    return value
+  }
+
+  private func boolean(_ key: String) throws(ConfigurationError) -> Bool? {
+    switch try scalar(key) {
+    case nil: return nil
+    case "true": return true
+    case "false": return false
+    case let text?: throw error(key, "`\(text)` is neither true nor false")
+    }
+  }
+
   func int(_ key: String, default fallback: Int, in range: ClosedRange<Int>) throws(ConfigurationError) -> Int {
     let value = try integer(key, in: range) ?? fallback
     source.note(path + [key], String(value))
@@ -120,13 +143,7 @@ final class YAMLSection {
   }
 
   func bool(_ key: String, default fallback: Bool) throws(ConfigurationError) -> Bool {
-    let value: Bool
-    switch try scalar(key) {
-    case nil: value = fallback
-    case "true": value = true
-    case "false": value = false
-    case let text?: throw error(key, "`\(text)` is neither true nor false")
-    }
+    let value = try boolean(key) ?? fallback
     source.note(path + [key], String(value))
     return value
   }
@@ -202,6 +219,9 @@ final class YAMLSection {
     source.override(path + [key]) != nil || mapping.contains { $0.key == key }
   }
 
+  /// Whether there is a value for the key, in the file or as an override.
+  func isGiven(_ key: String) throws(ConfigurationError) -> Bool { try scalar(key) != nil }
+
   /// Throws if the file has a key that no getter asked for.
   func finish() throws(ConfigurationError) {
     for (key, line, _) in mapping where !asked.contains(key) {
@@ -265,13 +285,17 @@ public struct EffectiveValue: Sendable {
 final class YAMLSource {
   private let file: String
   private var overrides: [String: String]
+  fileprivate let environment: [String: String]
   private var usedOverrides: Set<String> = []
   private(set) var effective: [EffectiveValue] = []
 
-  /// - Parameter overrides: Dotted path → value, taken instead of what the file says.
-  init(file: String, overrides: [String: String]) {
+  /// - Parameters:
+  ///   - overrides: Dotted path → value, taken instead of what the file says.
+  ///   - environment: Of the process.
+  init(file: String, overrides: [String: String], environment: [String: String]) {
     self.file = file
     self.overrides = overrides
+    self.environment = environment
   }
 
   func root(text: String) throws(ConfigurationError) -> YAMLSection {
@@ -300,7 +324,8 @@ final class YAMLSource {
   }
 
   fileprivate func note(_ path: [String], _ value: String) {
-    let isSecret = path.last.map { $0.contains("password") || $0.contains("secret") } ?? false
+    let isSecret =
+      path.last.map { key in ["password", "secret", "session_token"].contains { key.contains($0) } } ?? false
     effective.append(EffectiveValue(path: path, value: isSecret && value != "null" ? "\"(hidden)\"" : value))
   }
 

@@ -7,6 +7,12 @@ import NIOCore
 
 /// Turns requests into calls of the `ShardServer` and its answers into replies. Lives on the server's one event loop.
 final class ParameterServerEndpoint {
+  enum Phase {
+    /// Only INFO is answered, and what every port has; the rest is `LOADING`.
+    case loading(Restoration)
+    case open(ShardServer, SnapshotDesk?)
+  }
+
   /// A replica that has everything waits for the next seal, at most this long.
   private static let syncWaitMs = 1_000
   /// More are refused with `BUSY`.
@@ -20,22 +26,40 @@ final class ParameterServerEndpoint {
     let deadline: Instant
   }
 
-  private let shards: ShardServer
+  private(set) var phase: Phase
   /// Where each server is, for those who ask the wrong one.
   private let servers: [ServerAddress]
-  private let taskCount: Int
+  let taskCount: Int
+  let startedAt = Instant.now()
   private let compressor = ZstdCompressor(level: 1)
-  private let startedAt = Instant.now()
   private var waiting: [Waiting] = []
-  private var refusedWaits: UInt64 = 0
-  private var earlySeals: UInt64 = 0
+  private(set) var refusedWaits: UInt64 = 0
+  private(set) var earlySeals: UInt64 = 0
+  private(set) var restored: RestoreSummary?
+  /// Nothing is learned any more.
+  private(set) var isStopping = false
+  /// Nobody waits for news any more.
+  private var isClosing = false
   var listener: RESPServer?
 
-  init(machine: ShardServer.Configuration, servers: [ServerAddress], taskCount: Int) {
-    shards = ShardServer(configuration: machine)
+  /// - Parameters:
+  ///   - servers: Of the cluster.
+  ///   - taskCount: Of the model.
+  init(phase: Phase, servers: [ServerAddress], taskCount: Int) {
+    self.phase = phase
     self.servers = servers
     self.taskCount = taskCount
   }
+
+  var waitingCount: Int { waiting.count }
+
+  /// Begins to serve what was restored.
+  func open(_ shards: ShardServer, _ desk: SnapshotDesk, restored: RestoreSummary) {
+    self.restored = restored
+    phase = .open(shards, desk)
+  }
+
+  // MARK: - Requests
 
   func handle(_ request: RESPRequest, _ responder: RESPResponder) {
     do {
@@ -52,7 +76,21 @@ final class ParameterServerEndpoint {
   }
 
   private func handle(_ command: ParameterServerCommand, _ responder: RESPResponder) throws {
+    if case .info(let section) = command { return responder.reply(.bulk(info.text(section: section))) }
+    switch phase {
+    case .loading(let restoration):
+      let progress = "\(restoration.readBytes >> 20) MiB of \(restoration.storeName) are read"
+      responder.fail(WireError(.loading, "the shards are being restored, \(progress); try again in a moment"))
+    case .open(let shards, let desk): try handle(command, shards, desk, responder)
+    }
+  }
+
+  private func handle(
+    _ command: ParameterServerCommand, _ shards: ShardServer, _ desk: SnapshotDesk?, _ responder: RESPResponder
+  ) throws {
     switch command {
+    case .push where isStopping, .claim where isStopping:
+      responder.fail(WireError(.busy, "the server is stopping; it takes this when it is back"))
     case .pull(let blob):
       let rows = try blob.withUnsafeReadableBytes { try shards.pull($0) }
       responder.reply { $0.writeBulk(UnsafeRawBufferPointer(rows)) }
@@ -72,17 +110,25 @@ final class ParameterServerEndpoint {
       }
     case .sync(let blob):
       let request = try blob.withUnsafeReadableBytes { try SyncRequest(decoding: $0) }
-      if try !answer(request, responder) { wait(request, responder) }
+      if try answer(request, shards, responder) { return }
+      if isClosing { return responder.reply { $0.writeArrayHeader(count: 0) } }
+      wait(request, responder)
     case .row(let table, let fid):
       let row = try shards.row(table: table, fid: fid)
       responder.reply { $0.write(row: row) }
     case .metrics:
       let report = shards.validation(taskCount: taskCount).encode()
       responder.reply { encoder in report.withUnsafeBytes { encoder.writeBulk($0) } }
-    case .info(let section):
-      responder.reply(.bulk(info.text(section: section)))
+    case .snapshot:
+      guard let desk else {
+        throw WireError(.err, "this server has no snapshot.store")
+      }
+      desk.request(responder)
+    case .info: preconditionFailure("INFO is answered in every phase")
     }
   }
+
+  // MARK: - Sync
 
   private func wait(_ request: SyncRequest, _ responder: RESPResponder) {
     guard waiting.count < Self.maximumWaiting else {
@@ -93,27 +139,20 @@ final class ParameterServerEndpoint {
       Waiting(request: request, responder: responder, deadline: Instant.now().advanced(byMs: Self.syncWaitMs)))
   }
 
-  /// Tells all replicas that wait that there is nothing new; they need not hold up the end.
-  func releaseWaiting() {
-    for replica in waiting where replica.responder.isConnected {
-      replica.responder.reply { $0.writeArrayHeader(count: 0) }
-    }
-    waiting = []
-  }
-
   /// Closes the interval and wakes the replicas that wait for it.
   func seal() {
+    guard case .open(let shards, _) = phase else { return }
     let hasNews = shards.sealDeltas(compressor: compressor)
     let now = Instant.now()
     var still: [Waiting] = []
     for replica in waiting where replica.responder.isConnected {
       do {
-        if hasNews, try answer(replica.request, replica.responder) { continue }
+        if hasNews, try answer(replica.request, shards, replica.responder) { continue }
       } catch {
         replica.responder.fail(WireError(error, servers: servers))
         continue
       }
-      if now >= replica.deadline {
+      if isClosing || now >= replica.deadline {
         replica.responder.reply { $0.writeArrayHeader(count: 0) }
       } else {
         still.append(replica)
@@ -122,19 +161,10 @@ final class ParameterServerEndpoint {
     waiting = still
   }
 
-  /// Removes expired rows for as long as the budget allows, and does a slice of the tables' housekeeping.
-  func keepHouse() {
-    let end = Instant.now().advanced(byMs: Self.sweepBudgetMs)
-    while shards.sweepExpired(), Instant.now() < end {}
-    shards.maintainTables()
-    if shards.mustSeal {
-      earlySeals += 1
-      seal()
-    }
-  }
-
   /// - Returns: Whether there was anything to answer with.
-  private func answer(_ request: SyncRequest, _ responder: RESPResponder) throws(ClusterError) -> Bool {
+  private func answer(
+    _ request: SyncRequest, _ shards: ShardServer, _ responder: RESPResponder
+  ) throws(ClusterError) -> Bool {
     let frames = try shards.sync(request, compressor: compressor)
     guard !frames.isEmpty else { return false }
     responder.reply { encoder in
@@ -144,56 +174,36 @@ final class ParameterServerEndpoint {
     return true
   }
 
-  private var info: InfoText {
-    var info = InfoText()
-    info.addProcess(role: "ps", startedAt: startedAt, now: Instant.now())
-    if let listener { info.add(listener.statistics) }
-    info.section("tables")
-    for table in shards.tableTotals() { info.add(table) }
-    let statistics = shards.statistics
-    info.section("training")
-    info.add("claims", statistics.claims)
-    info.add("pulls", statistics.pulls)
-    info.add("rows_pulled", statistics.rowsPulled)
-    info.add("pushes", statistics.pushes)
-    info.add("rows_pushed", statistics.rowsPushed)
-    info.add("duplicate_pushes", statistics.duplicates)
-    info.add("fenced_pushes", statistics.fenced)
-    info.add("watermark_refusals", statistics.watermarkRefusals)
-    for (shard, partition, offset) in shards.watermarks { info.add("watermark_\(shard)_\(partition)", offset) }
-    info.section("sync")
-    info.add("replicas_waiting", waiting.count)
-    info.add("replicas_refused", refusedWaits)
-    info.add("deltas_sealed_early", earlySeals)
-    info.add("deltas_dropped", statistics.deltasDropped)
-    info.add("receipts_merged", statistics.receiptsMerged)
-    info.add("deltas_sealed", statistics.deltasSealed)
-    info.add("delta_bytes", statistics.deltaBytes)
-    info.add("base_chunks", statistics.baseChunks)
-    info.section("validation")
-    for (number, task) in shards.validation(taskCount: taskCount).tasks.enumerated() {
-      info.add("task\(number)_examples", task.total.count)
-      info.add("task\(number)_recent_auc", rounded: task.recent.auc)
-      info.add("task\(number)_auc", rounded: task.total.auc)
-    }
-    return info
-  }
-}
+  // MARK: - Housekeeping
 
-extension InfoText {
-  fileprivate mutating func add(_ table: TableTotals) {
-    let statistics = table.statistics
-    add("\(table.name)_rows", table.rows)
-    add("\(table.name)_bytes", table.bytes)
-    add("\(table.name)_load_factor", rounded: table.loadFactor)
-    add("\(table.name)_mean_probes", rounded: table.meanProbes)
-    add("\(table.name)_maximum_probes", table.maximumProbes)
-    add("\(table.name)_updates", statistics.updates)
-    add("\(table.name)_inserts", statistics.inserts)
-    add("\(table.name)_removals", statistics.removals)
-    add("\(table.name)_expired", statistics.expired)
-    add("\(table.name)_evicted", statistics.evicted)
-    add("\(table.name)_rejected", statistics.rejected)
-    add("\(table.name)_nonfinite_gradients", statistics.nonFiniteGradients)
+  /// Removes expired rows for as long as the budget allows, and does a slice of the tables' housekeeping.
+  func keepHouse() {
+    guard case .open(let shards, _) = phase else { return }
+    let end = Instant.now().advanced(byMs: Self.sweepBudgetMs)
+    while shards.sweepExpired(), Instant.now() < end {}
+    shards.maintainTables()
+    if shards.mustSeal {
+      earlySeals += 1
+      seal()
+    }
+  }
+
+  // MARK: - The end
+
+  /// Learns nothing more and saves what was learned.
+  /// - Parameter completion: Called when that is done or the time is over.
+  func stop(withinMs: Int, _ completion: @escaping () -> Void) {
+    isStopping = true
+    guard case .open(_, let desk?) = phase else { return completion() }
+    desk.stop(withinMs: withinMs, completion)
+  }
+
+  /// Hands replicas what they have not got yet; nobody waits from now on.
+  /// - Returns: When the store has been let go of; nil without one.
+  func close() -> EventLoopFuture<Void>? {
+    isClosing = true
+    seal()
+    guard case .open(_, let desk?) = phase else { return nil }
+    return desk.end()
   }
 }

@@ -1,7 +1,6 @@
 import FreshetCluster
 import FreshetCore
 import FreshetNet
-import FreshetStore
 import FreshetWire
 import Logging
 import NIOCore
@@ -10,14 +9,19 @@ import ServiceLifecycle
 
 /// `freshet ps`: one event loop that owns this server's shards, behind a RESP port.
 public struct ParameterServerRole: Service {
-  private let configuration: FreshetConfiguration
-  private let server: ServerID
-  private let tables: ModelTables
-  private let logger: Logger
+  let configuration: FreshetConfiguration
+  let server: ServerID
+  let tables: ModelTables
+  let logger: Logger
   private let onListening: @Sendable (Int) -> Void
 
   /// Time between two rounds of the removal of expired rows.
   private static let sweepIntervalMs: Int64 = 100
+  /// After SIGTERM the process ends within 10 s: what the last snapshots may take, then the store's letting go, then the
+  /// replies that are still due.
+  private static let lastSnapshotMs = 7_000
+  private static let storeEndMs = 1_000
+  private static let closingMs = 1_000
 
   /// - Parameter index: The server's position in `cluster.servers`.
   public init(configuration: FreshetConfiguration, index: Int, logger: Logger) throws {
@@ -39,18 +43,14 @@ public struct ParameterServerRole: Service {
   }
 
   public func run() async throws {
+    let store = try SnapshotStore.open(configuration.snapshot, for: .writing) { [logger] in
+      logger.warning("trying again", metadata: ["reason": "\($0)"])
+    }
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let loop = group.next()
+    let outcome = RoleOutcome()
+    let endpoint = try await loop.submit { NIOLoopBound(makeEndpoint(store, loop, outcome), eventLoop: loop) }.get()
     let settings = configuration.parameterServer
-    let machine = ShardServer.Configuration(
-      map: configuration.cluster.map, server: server, layouts: tables.layouts,
-      generation: UInt64.random(in: 1 ... .max),
-      deltaLogBytes: settings.deltaLogBytes, maximumRows: settings.maximumRowsPerRequest)
-    let taskCount = configuration.model.tasks.count
-    let servers = configuration.cluster.servers
-    let endpoint = try await loop.submit {
-      NIOLoopBound(ParameterServerEndpoint(machine: machine, servers: servers, taskCount: taskCount), eventLoop: loop)
-    }.get()
     let address = configuration.cluster.servers[server.value]
     let listener = try await RESPServer.start(
       .standard(
@@ -62,28 +62,54 @@ public struct ParameterServerRole: Service {
       endpoint.value.handle(request, responder)
     }
     loop.execute { endpoint.value.listener = listener }
-    let seal = loop.scheduleRepeatedTask(
-      initialDelay: .milliseconds(Int64(settings.syncIntervalMs)), delay: .milliseconds(Int64(settings.syncIntervalMs))
-    ) { _ in
-      endpoint.value.seal()
-    }
-    let sweep = loop.scheduleRepeatedTask(
-      initialDelay: .milliseconds(Self.sweepIntervalMs), delay: .milliseconds(Self.sweepIntervalMs)
-    ) { _ in
-      endpoint.value.keepHouse()
-    }
+    let seal = repeated(on: loop, everyMs: Int64(settings.syncIntervalMs)) { endpoint.value.seal() }
+    let sweep = repeated(on: loop, everyMs: Self.sweepIntervalMs) { endpoint.value.keepHouse() }
     onListening(listener.port)
-    logger.info(
-      "ready",
-      metadata: [
-        "server": "\(server)", "listen": "\(settings.host):\(listener.port)",
-        "shards": "\(configuration.cluster.map.shards(of: server).count)",
-      ])
-    try? await gracefulShutdown()
+    if store == nil { logReady(listener.port) }
+    let end: Result<Void, any Error>
+    do {
+      try await withTaskCancellationHandler {
+        try await outcome.wait()
+      } onCancel: {
+        outcome.finish()
+      }
+      end = .success(())
+    } catch {
+      end = .failure(error)
+    }
+    await stop(endpoint, on: loop)
     seal.cancel()
     sweep.cancel()
-    try await loop.submit { endpoint.value.releaseWaiting() }.get()
-    await listener.shutdown(graceMs: 2_000)
+    await listener.shutdown(graceMs: Self.closingMs)
     try await group.shutdownGracefully()
+    try end.get()
+  }
+
+  /// Saves what was learned and gives it to the replicas.
+  private func stop(_ endpoint: NIOLoopBound<ParameterServerEndpoint>, on loop: any EventLoop) async {
+    await wait(atMostMs: Self.lastSnapshotMs + 500, on: loop) { saved in
+      endpoint.value.stop(withinMs: Self.lastSnapshotMs) { saved.succeed() }
+    }
+    await wait(atMostMs: Self.storeEndMs, on: loop) { ended in
+      if let end = endpoint.value.close() { end.cascade(to: ended) } else { ended.succeed() }
+    }
+  }
+
+  /// Calls `body` on the loop and waits for its promise, or for the time to be over.
+  private func wait(
+    atMostMs: Int, on loop: any EventLoop, _ body: @escaping @Sendable (EventLoopPromise<Void>) -> Void
+  ) async {
+    let promise = loop.makePromise(of: Void.self)
+    // The second completion of a promise is ignored.
+    let timeout = loop.scheduleTask(in: .milliseconds(Int64(atMostMs))) { promise.succeed() }
+    loop.execute { body(promise) }
+    try? await promise.futureResult.get()
+    timeout.cancel()
+  }
+
+  private func repeated(
+    on loop: any EventLoop, everyMs: Int64, _ body: @escaping @Sendable () -> Void
+  ) -> RepeatedTask {
+    loop.scheduleRepeatedTask(initialDelay: .milliseconds(everyMs), delay: .milliseconds(everyMs)) { _ in body() }
   }
 }

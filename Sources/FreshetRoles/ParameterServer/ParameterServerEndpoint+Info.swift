@@ -1,0 +1,120 @@
+import FreshetCluster
+import FreshetCore
+
+extension ParameterServerEndpoint {
+  var info: InfoText {
+    var info = InfoText()
+    info.addProcess(role: "ps", startedAt: startedAt, now: Instant.now())
+    if let listener { info.add(listener.statistics) }
+    switch phase {
+    case .loading(let restoration):
+      info.section("snapshot")
+      info.add("loading", 1)
+      info.add("store", restoration.storeName)
+      info.add("restore_bytes_read", restoration.readBytes)
+      info.add("restore_ms", Int(restoration.elapsedMs))
+    case .open(let shards, let desk):
+      addTables(of: shards, to: &info)
+      addTraining(of: shards, to: &info)
+      addSync(of: shards, to: &info)
+      addSnapshots(of: shards, desk, to: &info)
+      info.section("validation")
+      for (number, task) in shards.validation(taskCount: taskCount).tasks.enumerated() {
+        info.add("task\(number)_examples", task.total.count)
+        info.add("task\(number)_recent_auc", rounded: task.recent.auc)
+        info.add("task\(number)_auc", rounded: task.total.auc)
+      }
+    }
+    return info
+  }
+
+  private func addTables(of shards: ShardServer, to info: inout InfoText) {
+    info.section("tables")
+    for table in shards.tableTotals() { info.add(table) }
+  }
+
+  private func addTraining(of shards: ShardServer, to info: inout InfoText) {
+    let statistics = shards.statistics
+    info.section("training")
+    info.add("stopping", isStopping ? 1 : 0)
+    info.add("claims", statistics.claims)
+    info.add("pulls", statistics.pulls)
+    info.add("rows_pulled", statistics.rowsPulled)
+    info.add("pushes", statistics.pushes)
+    info.add("rows_pushed", statistics.rowsPushed)
+    info.add("duplicate_pushes", statistics.duplicates)
+    info.add("fenced_pushes", statistics.fenced)
+    info.add("watermark_refusals", statistics.watermarkRefusals)
+    for (shard, partition, offset) in shards.watermarks { info.add("watermark_\(shard)_\(partition)", offset) }
+  }
+
+  private func addSync(of shards: ShardServer, to info: inout InfoText) {
+    let statistics = shards.statistics
+    info.section("sync")
+    info.add("replicas_waiting", waitingCount)
+    info.add("replicas_refused", refusedWaits)
+    info.add("deltas_sealed_early", earlySeals)
+    info.add("deltas_dropped", statistics.deltasDropped)
+    info.add("receipts_merged", statistics.receiptsMerged)
+    info.add("deltas_sealed", statistics.deltasSealed)
+    info.add("delta_bytes", statistics.deltaBytes)
+    info.add("base_chunks", statistics.baseChunks)
+  }
+
+  private func addSnapshots(of shards: ShardServer, _ desk: SnapshotDesk?, to info: inout InfoText) {
+    info.section("snapshot")
+    info.add("loading", 0)
+    guard let desk, let restored else { return }
+    let keeper = desk.keeper
+    let statistics = keeper.statistics
+    info.add("store", desk.storeName)
+    info.add("restored_shards", restored.shards)
+    info.add("restored_rows", restored.rows)
+    info.add("restored_bytes", restored.bytes)
+    info.add("restored_skipped", restored.skipped.count)
+    info.add("restore_ms", Int(restored.elapsedMs))
+    info.add("bases", statistics.bases)
+    info.add("deltas", statistics.deltas)
+    info.add("snapshot_rows", statistics.rows)
+    info.add("bytes_written", statistics.bytesWritten)
+    info.add("raw_bytes", statistics.rawBytes)
+    info.add("failures", statistics.failures)
+    info.add("abandoned", statistics.abandoned)
+    info.add("pauses", statistics.pauses)
+    info.add("requests_refused", statistics.requestsRefused)
+    info.add("side_bytes", keeper.sideBytes(shards: shards))
+    info.add("last_duration_ms", rounded: statistics.lastDurationMs)
+    if let failure = statistics.lastFailure {
+      info.add("last_failure", failure.split(whereSeparator: \.isNewline).joined(separator: " "))
+    }
+    if let (shard, copied, count) = keeper.underWay {
+      info.add("under_way", "shard=\(shard),rows=\(copied),of=\(count)")
+    }
+    for status in keeper.status(shards: shards, now: .now()) { info.add(status) }
+  }
+}
+
+extension InfoText {
+  fileprivate mutating func add(_ status: ShardSnapshotStatus) {
+    var fields = ["number=\(status.number ?? 0)", "files=\(status.files)", "bytes=\(status.bytes)"]
+    if let age = status.ageMs { fields.append("age_ms=\(Int(age))") }
+    fields.append("current=\(status.isCurrent ? 1 : 0)")
+    add("shard_\(status.shard)", fields.joined(separator: ","))
+  }
+
+  fileprivate mutating func add(_ table: TableTotals) {
+    let statistics = table.statistics
+    add("\(table.name)_rows", table.rows)
+    add("\(table.name)_bytes", table.bytes)
+    add("\(table.name)_load_factor", rounded: table.loadFactor)
+    add("\(table.name)_mean_probes", rounded: table.meanProbes)
+    add("\(table.name)_maximum_probes", table.maximumProbes)
+    add("\(table.name)_updates", statistics.updates)
+    add("\(table.name)_inserts", statistics.inserts)
+    add("\(table.name)_removals", statistics.removals)
+    add("\(table.name)_expired", statistics.expired)
+    add("\(table.name)_evicted", statistics.evicted)
+    add("\(table.name)_rejected", statistics.rejected)
+    add("\(table.name)_nonfinite_gradients", statistics.nonFiniteGradients)
+  }
+}
