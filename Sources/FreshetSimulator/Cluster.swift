@@ -150,6 +150,11 @@ final class Cluster {
     }
     return replicas.allSatisfy { replica in
       guard let machine = replica.machine, machine.isReady else { return false }
+      // A copy of an earlier life of a server is whole too.
+      for position in machine.positions
+      where position.generation != servers[oracle.map.owner(of: position.shard).value].generation {
+        return false
+      }
       let marks = machine.watermarks
       return (0..<scenario.partitions).allSatisfy { partition in
         let mark = marks.first { $0.partition.value == Int32(partition) }?.offset.value ?? -1

@@ -129,9 +129,14 @@ final class ExampleFeed {
       partitions[partition] = state
       let owner = owner
       let life = owner.life
-      broker.wait(for: TopicPartition(topic: .examples, partition: partition)) { [weak self] in
+      let again = { [weak self] in
         guard owner.isUp, owner.life == life else { return }
         owner.after(microseconds: 100) { [weak self] in self?.poll(partition) }
+      }
+      if broker.log(.examples, partition).stableEnd > result.next {
+        again()
+      } else {
+        broker.wait(for: TopicPartition(topic: .examples, partition: partition), again)
       }
       return
     }
