@@ -177,6 +177,11 @@ final class ServerProcess: SimulatedProcess {
 
   private func serve(_ arrived: Arrived) {
     guard let machine else { return }
+    if world.isFaulty, world.chance(scenario.busyServers) {
+      world.met(.busyServer)
+      note("has no room for a request")
+      return arrived.reply(.refused(ClusterError(.loading, "no room for more work")))
+    }
     do throws(ClusterError) {
       switch arrived.request {
       case .claim(let partition):
