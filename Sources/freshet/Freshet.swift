@@ -14,13 +14,14 @@ struct Freshet: AsyncParsableCommand {
       UpCommand.self, ParameterServerCommand.self, TrainerCommand.self, JoinerCommand.self, ServeCommand.self,
       ReplayCommand.self,
       ControlCommand.self,
+      InspectCommand.self,
       QueryCommand.self,
       ConfigCommand.self,
       BenchCommand.self,
       SimulateCommand.self,
     ])
 
-  private static let usageCodes: Set = ["usage", "configuration", "schema", "bad-option", "kafka-invalid-property"]
+  private static let usageCodes: Set = ["usage", "configuration", "schema", "bad-option", "kafka-invalid-property", "snapshot-mismatch"]
 
   /// Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
   static func main() async {

@@ -43,13 +43,6 @@ extension ShardState {
 
   /// What a base of the shard holds before compression, about.
   var rawBytes: Int {
-    tables.reduce(0) { $0 + $1.rowCount * ($1.layout.rowBytes + SnapshotCopy.bytesBesideRow) + $1.layout.sketchBytes }
-  }
-}
-
-extension TableLayout {
-  /// Of the admission sketch, 0 without one.
-  var sketchBytes: Int {
-    if case .minimumCount(_, let bytes) = admission { bytes } else { 0 }
+    tables.reduce(0) { $0 + $1.rowCount * ($1.layout.rowBytes + SnapshotCopy.bytesBesideRow) + $1.sketchBytes }
   }
 }

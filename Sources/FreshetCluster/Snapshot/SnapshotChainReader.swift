@@ -70,23 +70,26 @@ struct SnapshotChainReader {
     guard reader.checksum == file.checksum else {
       throw SnapshotError(.malformed, "\(file.name) is whole, but not the file that \(manifest.id.manifestName) lists")
     }
-    if isLast { finish(header, validation, state) }
+    if isLast { try finish(header, validation, state, file.name) }
   }
 
   private mutating func finish(
-    _ header: SnapshotHeader, _ validation: [PartitionID: [ProgressiveValidation]], _ state: ShardState
-  ) {
+    _ header: SnapshotHeader, _ validation: [PartitionID: [ProgressiveValidation]], _ state: ShardState, _ name: String
+  ) throws(SnapshotError) {
     for (snapshot, table) in zip(header.tables, state.tables) {
       var head = snapshot.head
       if !hasSketch(snapshot, table) {
-        if head.sketchBytes > 0 || table.layout.sketchBytes > 0 {
+        if head.sketchBytes > 0 || table.sketchBytes > 0 {
           notes.append(
             "table \(table.layout.name): admission starts counting anew, its sketch had \(head.sketchBytes) bytes and has "
-              + "\(table.layout.sketchBytes) now")
+              + "\(table.sketchBytes) now")
         }
         head.sketchBytes = 0
         head.sketchAdditions = 0
         head.sketchNextLine = 0
+      }
+      guard table.accepts(head) else {
+        throw SnapshotError(.malformed, "\(name): table \(snapshot.shape.name) has a sketch that no table has")
       }
       table.restore(head)
     }
@@ -95,7 +98,7 @@ struct SnapshotChainReader {
 
   /// Whether the sketch in the file is one of the table's.
   private func hasSketch(_ snapshot: TableSnapshot, _ table: EmbeddingTable) -> Bool {
-    snapshot.head.sketchBytes > 0 && snapshot.head.sketchBytes == table.layout.sketchBytes / 64 * 64
+    snapshot.head.sketchBytes > 0 && snapshot.head.sketchBytes == table.sketchBytes
   }
 
   /// Names the first difference between the file's tables and the configuration's.

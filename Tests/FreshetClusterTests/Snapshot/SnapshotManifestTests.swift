@@ -23,7 +23,7 @@ import Testing
     taken 1700000000123
     base 1234 0123456789abcdef shard-0003/0000000010-00000000deadbeef-base.rows
     delta 56 0000000000000001 shard-0003/0000000012-00000000deadbeef-delta.rows
-    end GOLDEN
+    end f36e393d8f1194d7
 
     """
 
