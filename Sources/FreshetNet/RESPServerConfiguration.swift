@@ -13,6 +13,8 @@ public struct RESPServerConfiguration: Sendable {
   public var maxConnections: Int
   /// Requests of one connection that may be unanswered before its socket is not read any more.
   public var maxPendingRequests: Int
+  /// A connection whose client has read nothing for so long while replies wait is closed: they hold memory.
+  public var slowReaderMs: Int
   public var limits: RESPLimits
   /// What HELLO calls the server, and its version.
   public var serverName: String
@@ -23,15 +25,17 @@ public struct RESPServerConfiguration: Sendable {
   public var settings: [String: String]
 
   public init(
-    host: String, port: Int, password: String?, maxConnections: Int, maxPendingRequests: Int, limits: RESPLimits,
-    serverName: String, serverVersion: String, commands: [CommandDescription], settings: [String: String]
+    host: String, port: Int, password: String?, maxConnections: Int, maxPendingRequests: Int, slowReaderMs: Int,
+    limits: RESPLimits, serverName: String, serverVersion: String, commands: [CommandDescription],
+    settings: [String: String]
   ) {
-    precondition(maxConnections > 0 && maxPendingRequests > 0)
+    precondition(maxConnections > 0 && maxPendingRequests > 0 && slowReaderMs > 0)
     self.host = host
     self.port = port
     self.password = password
     self.maxConnections = maxConnections
     self.maxPendingRequests = maxPendingRequests
+    self.slowReaderMs = slowReaderMs
     self.limits = limits
     self.serverName = serverName
     self.serverVersion = serverVersion
@@ -39,13 +43,15 @@ public struct RESPServerConfiguration: Sendable {
     self.settings = settings
   }
 
-  /// 10,000 connections, 1,024 unanswered requests each, `RESPLimits.requests`.
+  /// 10,000 connections, 1,024 unanswered requests each, a minute for slow readers, `RESPLimits.requests`.
   public static func standard(
     host: String, port: Int, password: String?, serverName: String, serverVersion: String,
     commands: [CommandDescription], settings: [String: String]
   ) -> RESPServerConfiguration {
     RESPServerConfiguration(
-      host: host, port: port, password: password, maxConnections: 10_000, maxPendingRequests: 1024, limits: .requests,
+      host: host, port: port, password: password, maxConnections: 10_000, maxPendingRequests: 1024,
+      slowReaderMs: 60_000,
+      limits: .requests,
       serverName: serverName, serverVersion: serverVersion, commands: commands, settings: settings)
   }
 

@@ -4,7 +4,7 @@ import NIOCore
 /// One client's connection: reads requests, hands them on, and sends the replies in order.
 ///
 /// Bounds: at most `maxPendingRequests` requests are unanswered, and none is begun while the client does not read its
-/// replies; until then its socket is not read.
+/// replies; until then its socket is not read. A client that reads nothing for `slowReaderMs` is cut off.
 final class RESPServerConnection: ChannelDuplexHandler {
   typealias InboundIn = ByteBuffer
   typealias OutboundIn = ByteBuffer
@@ -48,6 +48,8 @@ final class RESPServerConnection: ChannelDuplexHandler {
   private var isInputClosed = false
   private var lingers = false
   private var isFinishing = false
+  private var writtenBytes = 0
+  private var slowReaderCut: Scheduled<Void>?
   private(set) var isClosed = false
 
   init(
@@ -89,6 +91,7 @@ final class RESPServerConnection: ChannelDuplexHandler {
 
   func read(context: ChannelHandlerContext) {
     if isPaused {
+      if !wantsRead { counters.pauses.add(1) }
       wantsRead = true
     } else {
       context.read()
@@ -96,8 +99,31 @@ final class RESPServerConnection: ChannelDuplexHandler {
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {
-    if context.channel.isWritable { scheduleSettle() }
+    slowReaderCut?.cancel()
+    slowReaderCut = nil
+    if context.channel.isWritable {
+      scheduleSettle()
+    } else if !isClosed {
+      scheduleSlowReaderCut(context.channel, leftBefore: leftBytes(context.channel))
+    }
     context.fireChannelWritabilityChanged()
+  }
+
+  /// Of the replies so far, how much the system has taken.
+  private func leftBytes(_ channel: any Channel) -> Int {
+    let buffered = try? channel.syncOptions?.getOption(.bufferedWritableBytes)
+    return writtenBytes - (buffered ?? 0)
+  }
+
+  private func scheduleSlowReaderCut(_ channel: any Channel, leftBefore: Int) {
+    slowReaderCut = eventLoop.assumeIsolated().scheduleTask(
+      in: .milliseconds(Int64(configuration.slowReaderMs))
+    ) {
+      let left = self.leftBytes(channel)
+      guard left == leftBefore else { return self.scheduleSlowReaderCut(channel, leftBefore: left) }
+      self.counters.slowReaders.add(1)
+      channel.close(promise: nil)
+    }
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -116,6 +142,7 @@ final class RESPServerConnection: ChannelDuplexHandler {
 
   func channelInactive(context: ChannelHandlerContext) {
     isClosed = true
+    slowReaderCut?.cancel()
     slots.removeAll()
     self.context = nil
     context.fireChannelInactive()
@@ -202,6 +229,7 @@ final class RESPServerConnection: ChannelDuplexHandler {
   private func flush() {
     guard let context, encoder.buffer.readableBytes > 0 else { return }
     counters.bytesOut.add(encoder.buffer.readableBytes)
+    writtenBytes += encoder.buffer.readableBytes
     let bytes = encoder.buffer
     encoder.buffer = ByteBuffer()
     context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)

@@ -15,6 +15,8 @@ final class RESPServerCounters: Sendable {
   let accepted = Counter()
   let rejected = Counter()
   let protocolErrors = Counter()
+  let pauses = Counter()
+  let slowReaders = Counter()
   let unknownCommands = Counter()
   let bytesIn = Counter()
   let bytesOut = Counter()
@@ -27,7 +29,8 @@ final class RESPServerCounters: Sendable {
   var statistics: RESPServerStatistics {
     RESPServerStatistics(
       connected: connected.current, accepted: accepted.current, rejected: rejected.current,
-      protocolErrors: protocolErrors.current, unknownCommands: unknownCommands.current, bytesIn: bytesIn.current,
+      protocolErrors: protocolErrors.current, pauses: pauses.current, slowReaders: slowReaders.current,
+      unknownCommands: unknownCommands.current, bytesIn: bytesIn.current,
       bytesOut: bytesOut.current,
       commands: byCommand.map { ($0.key.text.lowercased(), $0.value.current) }.filter { $0.1 > 0 }
         .sorted { $0.0 < $1.0 }.map { RESPServerStatistics.CommandCount(name: $0.0, count: $0.1) })
@@ -49,6 +52,10 @@ public struct RESPServerStatistics: Sendable, Equatable {
   public let rejected: Int
   /// Connections closed because of broken or oversized framing.
   public let protocolErrors: Int
+  /// How often a connection was not read on because it had the most unanswered requests or did not read its replies.
+  public let pauses: Int
+  /// Connections closed because their clients did not read for too long.
+  public let slowReaders: Int
   public let unknownCommands: Int
   public let bytesIn: Int
   public let bytesOut: Int
@@ -64,6 +71,7 @@ extension RESPServerStatistics {
         "# Clients", "connected_clients:\(connected)", "", "# Stats", "total_connections_received:\(accepted)",
         "total_commands_processed:\(commands.reduce(0) { $0 + $1.count })", "total_net_input_bytes:\(bytesIn)",
         "total_net_output_bytes:\(bytesOut)", "rejected_connections:\(rejected)", "protocol_errors:\(protocolErrors)",
+        "paused_connections:\(pauses)", "slow_readers_closed:\(slowReaders)",
         "unknown_commands:\(unknownCommands)", "", "# Commandstats",
       ] + commands.map { "cmdstat_\($0.name):calls=\($0.count)" }
     return lines.joined(separator: "\r\n") + "\r\n"

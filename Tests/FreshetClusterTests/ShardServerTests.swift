@@ -269,4 +269,18 @@ import Testing
       }
     }
   }
+
+  @Test func whatTheBoundsOfDeltasAndReceiptsCostIsCounted() throws {
+    let server = TestModel.tiny.server(of: map, deltaLogBytes: 1)
+    let epoch = server.claim(partition).epoch
+    _ = try server.push(TestSection.push([section(a, 1)]), partition, epoch, -1, 1)
+    #expect(server.sealDeltas(compressor: RunLengthCompressor()))
+    #expect(server.statistics.deltasSealed >= 1 && server.statistics.deltasDropped == server.statistics.deltasSealed)
+    #expect(server.statistics.receiptsMerged == 0)
+    for offset in 1...Int64(ShardState.maximumReceipts) + 1 {
+      _ = try server.push(TestSection.push([], report: report(0)), partition, epoch, offset, offset + 1)
+    }
+    _ = server.sealDeltas(compressor: RunLengthCompressor())
+    #expect(server.statistics.receiptsMerged == 1)
+  }
 }

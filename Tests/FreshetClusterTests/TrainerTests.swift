@@ -126,6 +126,28 @@ import Testing
     }
   }
 
+  /// Retention takes what a trainer was to read next: it must not go on with what comes after.
+  @Test func aLogThatNoLongerHoldsWhatIsNextIsComparedWithTheWatermarksAgain() throws {
+    let trainer = trainer()
+    let actions = locate(trainer, [20, 20], start: 20, end: 50)
+    guard case .fetch(_, let attempt, from: Offset(20))? = actions.last else {
+      Issue.record("no fetch in \(actions)")
+      return
+    }
+    #expect(trainer.handle(.unreadable(partition, attempt: attempt + 1, reason: "old"), now: now).isEmpty)
+    let stopped = trainer.handle(.unreadable(partition, attempt: attempt, reason: "gone"), now: now)
+    #expect(stopped.contains { if case .stopFetching = $0 { true } else { false } })
+    let later = now.advanced(byMs: 10_000)
+    guard case .claim(_, _, let next)? = trainer.handle(.tick, now: later).first else {
+      Issue.record("no claim")
+      return
+    }
+    _ = trainer.handle(
+      .claimed(server, partition, attempt: next, .success(claimReply([20, 20], origin: 0))), now: later)
+    let located = trainer.handle(.located(partition, attempt: next, start: Offset(30), end: Offset(50)), now: later)
+    #expect(try #require(failure(located)).kind == .gap)
+  }
+
   @Test func withAllowGapTrainingGoesOnAndCountsWhatIsLost() {
     let trainer = trainer(allowsGap: true)
     let actions = locate(trainer, [30, 20], start: 25, end: 50)
@@ -205,6 +227,51 @@ import Testing
     #expect(machine.statistics.watermarkRefusals == 0)
     #expect(trainer.statistics.restarts == 0)
     #expect(machine.validation(taskCount: 1).tasks[0].total.count == 9)
+  }
+
+  // MARK: - The end
+
+  @Test func aTrainerThatIsToEndFinishesWhatIsInFlightCommitsAndBeginsNothing() throws {
+    let machine = model.server(of: map)
+    let trainer = trainer(depth: 2)
+    machine.shards[0]!.advance(partition, to: Offset(0), minutes: 0)
+    machine.shards[1]!.advance(partition, to: Offset(0), minutes: 0)
+    var queue = trainer.handle(.assigned(partition), now: now) + trainer.handle(.connected(server), now: now)
+    var pushes: [(from: Int64, to: Int64)] = []
+    var commits: [Int64] = []
+    #expect(trainer.isIdle)
+    while !queue.isEmpty {
+      switch queue.removeFirst() {
+      case .claim(_, _, let attempt):
+        queue += trainer.handle(
+          .claimed(server, partition, attempt: attempt, .success(machine.claim(partition))), now: now)
+      case .locate(_, let attempt):
+        queue += trainer.handle(.located(partition, attempt: attempt, start: Offset(0), end: Offset(40)), now: now)
+      case .fetch(_, let attempt, _):
+        queue += trainer.handle(.examples(partition, attempt: attempt, batch(0..<40)), now: now)
+        #expect(!trainer.isIdle)
+        queue += trainer.handle(.stopping, now: now)
+        queue += trainer.handle(.examples(partition, attempt: attempt, batch(40..<50)), now: now)
+      case .pull(_, _, let attempt, let number, let body):
+        try machine.pull(body).withUnsafeBytes {
+          queue += trainer.handle(.pulled(server, partition, attempt: attempt, batch: number, .success($0)), now: now)
+        }
+      case .push(_, _, let attempt, let number, let epoch, let from, let to, let body):
+        pushes.append((from.value, to.value))
+        _ = try machine.push(body, partition, epoch, from.value, to.value)
+        queue += trainer.handle(.pushed(server, partition, attempt: attempt, batch: number, .success(())), now: now)
+      case .commit(_, let offset): commits.append(offset.value)
+      case .fail(let error): throw error
+      default: break
+      }
+    }
+    // Two batches of four were in flight.
+    #expect(pushes.map(\.to) == [4, 8] && commits == [8] && trainer.isIdle)
+    #expect(
+      trainer.handle(.disconnected(server, reason: "gone"), now: now).allSatisfy { action in
+        if case .claim = action { false } else { true }
+      })
+    #expect(trainer.handle(.tick, now: now.advanced(byMs: 60_000)).isEmpty)
   }
 
   // MARK: - Refusals

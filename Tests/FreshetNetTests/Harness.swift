@@ -8,7 +8,8 @@ import Testing
 
 /// A server on a port of the system's choice, with one event loop; gone when `body` returns.
 func withServer<Value>(
-  password: String? = nil, maxConnections: Int = 100, maxPendingRequests: Int = 64, limits: RESPLimits = .requests,
+  password: String? = nil, maxConnections: Int = 100, maxPendingRequests: Int = 64, slowReaderMs: Int = 60_000,
+  limits: RESPLimits = .requests,
   handler: @escaping RESPServer.Handler = TestService().handle,
   _ body: (RESPServer, any EventLoopGroup) async throws -> Value
 ) async throws -> Value {
@@ -16,7 +17,8 @@ func withServer<Value>(
   do {
     let server = try await RESPServer.start(
       configuration(
-        password: password, maxConnections: maxConnections, maxPendingRequests: maxPendingRequests, limits: limits),
+        password: password, maxConnections: maxConnections, maxPendingRequests: maxPendingRequests,
+        slowReaderMs: slowReaderMs, limits: limits),
       on: group, handler: handler)
     let value = try await body(server, group)
     await server.shutdown(graceMs: 2000)
@@ -30,11 +32,12 @@ func withServer<Value>(
 
 func configuration(
   port: Int = 0, password: String? = nil, maxConnections: Int = 100, maxPendingRequests: Int = 64,
-  limits: RESPLimits = .requests
+  slowReaderMs: Int = 60_000, limits: RESPLimits = .requests
 ) -> RESPServerConfiguration {
   RESPServerConfiguration(
     host: "127.0.0.1", port: port, password: password, maxConnections: maxConnections,
-    maxPendingRequests: maxPendingRequests, limits: limits, serverName: "freshet", serverVersion: "0.1.0",
+    maxPendingRequests: maxPendingRequests, slowReaderMs: slowReaderMs, limits: limits, serverName: "freshet",
+    serverVersion: "0.1.0",
     commands: [
       CommandDescription(name: "DOUBLE", arity: 2, syntax: "DOUBLE integer", summary: "Twice the integer"),
       CommandDescription(name: "LATER", arity: 2, syntax: "LATER text", summary: "The text, at the next RELEASE"),

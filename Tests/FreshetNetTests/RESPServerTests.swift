@@ -164,6 +164,22 @@ import Testing
     }
   }
 
+  @Test func aClientThatReadsNothingForTooLongIsCutOff() async throws {
+    let service = TestService()
+    try await withServer(slowReaderMs: 50, handler: service.handle) { server, group in
+      let slow = try await RawClient(port: server.port, on: group, isReading: false)
+      try await slow.send("BLOB 30000000\r\n")
+      try await eventually { server.statistics.slowReaders == 1 }
+      #expect(server.statistics.pauses > 0)
+      try await eventually { server.statistics.connected == 0 }
+      // One that reads is not, however long its replies.
+      let other = try await RawClient(port: server.port, on: group)
+      try await other.send("BLOB 30000000\r\n")
+      #expect(try await other.receive(bytes: 30_000_011).utf8.count == 30_000_013)
+      #expect(server.statistics.slowReaders == 1)
+    }
+  }
+
   @Test func repliesGoOutBeforeTheConnectionClosesAfterQuitAndAfterEndOfInput() async throws {
     try await withServer { server, group in
       let quitting = try await RawClient(port: server.port, on: group)

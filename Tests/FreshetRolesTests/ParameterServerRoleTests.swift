@@ -90,4 +90,44 @@ import Testing
     try await running.value
     try await group.shutdownGracefully()
   }
+
+  @Test func replicasBeyondTheLimitDoNotWaitForNewsButAreToldToComeBack() async throws {
+    let (ports, port) = AsyncStream.makeStream(of: Int.self)
+    let role = try ParameterServerRole(
+      configuration: Self.configuration(), index: 0, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    ) { port.yield($0) }
+    let running = Task { try await role.run() }
+    let listening = try #require(await ports.first { _ in true })
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let request = ByteBuffer(bytes: SyncRequest(positions: []).encode())
+    // One connection may have 1,024 requests unanswered, so the next one needs another.
+    let (many, one) = try await (
+      RESPConnection.connect(.standard(host: "127.0.0.1", port: listening, password: nil), on: group),
+      RESPConnection.connect(.standard(host: "127.0.0.1", port: listening, password: nil), on: group)
+    )
+    func wait(_ connection: RESPConnection) async throws -> RESPValue {
+      try await connection.send { ParameterServerCommand.sync(request).encode(into: &$0) }
+    }
+    let replies = try await withThrowingTaskGroup(of: RESPValue.self) { tasks in
+      for _ in 0..<ParameterServerEndpoint.maximumWaiting { tasks.addTask { try await wait(many) } }
+      let deadline = Instant.now().advanced(byMs: 10_000)
+      var isFull = false
+      while !isFull && Instant.now() < deadline {
+        let info = ClusterStatus.parse(info: try await one.command(["INFO", "sync"]).text ?? "")
+        isFull = info["replicas_waiting"] == String(ParameterServerEndpoint.maximumWaiting)
+      }
+      #expect(isFull)
+      let error = await #expect(throws: WireError.self) { try await wait(one) }
+      #expect(error?.kind == .busy)
+      return try await tasks.reduce(into: 0) { count, reply in count += reply.elements?.count == 0 ? 1 : 0 }
+    }
+    #expect(replies == ParameterServerEndpoint.maximumWaiting)
+    let info = ClusterStatus.parse(info: try await one.command(["INFO", "sync"]).text ?? "")
+    #expect(info["replicas_refused"] == "1" && info["replicas_waiting"] == "0")
+    await many.close()
+    await one.close()
+    running.cancel()
+    try await running.value
+    try await group.shutdownGracefully()
+  }
 }

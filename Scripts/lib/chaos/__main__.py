@@ -47,8 +47,29 @@ def count_ratings(directory):
     raise SystemExit(f"chaos: {directory} has neither ratings.dat nor ratings.csv")
 
 
+def enlarged(directory, count, target):
+    """MovieLens data of at least `count` ratings: copies of all users, under other ids, rate the same a second later each."""
+    if (directory / "ratings.dat").is_file():
+        return directory
+    target.mkdir()
+    for name in ("movies.csv", "links.csv", "tags.csv"):
+        if (directory / name).is_file():
+            (target / name).symlink_to(directory / name)
+    with open(directory / "ratings.csv", encoding="utf-8") as file:
+        header, *lines = file.read().splitlines()
+    rows = [line.split(",") for line in lines]
+    users = max(int(row[0]) for row in rows)
+    copies = -(-count // len(rows))
+    with open(target / "ratings.csv", "w", encoding="utf-8") as file:
+        file.write(header + "\n")
+        for copy in range(copies):
+            for user, movie, rating, second in rows:
+                file.write(f"{int(user) + copy * users},{movie},{rating},{int(second) + copy}\n")
+    return target
+
+
 def drain(cluster, count):
-    """Until everything is joined, learned, and copied."""
+    """Until everything is joined, learned, and copied. If examples stay away, until what there is is learned."""
     deadline = time.monotonic() + DRAIN_SECONDS
 
     def left():
@@ -59,19 +80,18 @@ def drain(cluster, count):
         ends = {}
         for record in records:
             ends[record.partition] = max(ends.get(record.partition, 0), record.offset + 1)
-        return ends if len(records) >= count else None
+        is_complete = len(records) >= count
+        return ends if is_complete or time.monotonic() > deadline - DRAIN_SECONDS / 2 else None
 
     ends = wait_until(last_ends, f"{count} examples are committed", left(), 1)
     wait_until(lambda: cluster.all_shards_reached(ends), f"all shards have applied up to {ends}", left(), 0.2)
     wait_until(lambda: cluster.info("serve")["ready"] == 1, "the replica is ready", left(), 0.2)
-    marks = cluster.watermarks()
 
     def copied():
         info = cluster.info("serve")
-        return all(int(info.get(f"watermark_{partition}", -1)) >= end for partition, end in ends.items())
+        return all(int(info.get(f"partition_{partition}", -1)) >= end for partition, end in ends.items())
 
     wait_until(copied, f"the replica has {ends}", left(), 0.2)
-    return marks
 
 
 def percentiles(values):
@@ -83,7 +103,9 @@ def main():
     seconds = options.minutes * 60
     ratings = min(count_ratings(options.data), options.limit or 1 << 60)
     rate = options.rate or ratings / seconds
-    count = min(ratings, int(rate * seconds))
+    count = min(options.limit or 1 << 60, round(rate * seconds))
+    data = options.data if count <= ratings else enlarged(options.data, count, options.output / "data")
+    count = min(count, count_ratings(data))
     model = yaml.safe_load(CONFIGURATION.read_text())["model"]
     disk = Disk(options.output / "store")
     cluster = Cluster(os.environ["KAFKA_BOOTSTRAP_SERVERS"], options.output, disk)
@@ -98,7 +120,7 @@ def main():
         cluster.wait_until_ready()
         monitor = Monitor(cluster)
         say(f"{count} ratings at {rate:.0f}/s, faults for {options.minutes:g} minutes, seed {options.seed}")
-        replay = cluster.start_replay("--limit", count, "--rate", rate, data=options.data)
+        replay = cluster.start_replay("--limit", count, "--rate", rate, data=data)
         faults = Faults(cluster, disk, monitor, options.seed, options.output / "events.jsonl")
         try:
             faults.run(seconds)

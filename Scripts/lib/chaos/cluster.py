@@ -41,7 +41,9 @@ class Disk:
 
 class Cluster(integration.Cluster):
     def __init__(self, bootstrap_servers, directory, disk):
-        super().__init__(bootstrap_servers, directory, settings={"model.audit": "true"}, partitions=4)
+        # A busy machine may hold one of the replay's topics up for longer than the default; what is late then is dead-lettered.
+        settings = {"model.audit": "true", "joiner.idle_timeout_ms": 20_000}
+        super().__init__(bootstrap_servers, directory, settings, partitions=4)
         self.proxies = [Proxy(port) for port in self.server_ports]
         self.has_snapshots = "snapshot:" in self.command("config", "print").stdout
         if self.has_snapshots:
@@ -53,10 +55,14 @@ class Cluster(integration.Cluster):
         self.names += ["serve"]
 
     def start(self, name, *options):
+        direct = self.settings
         if role(name) in ("trainer", "serve"):
             addresses = ",".join(f"127.0.0.1:{proxy.port}" for proxy in self.proxies)
-            options += ("--set", f"cluster.servers={addresses}")
-        return super().start(name, *options)
+            self.settings = direct | {"cluster.servers": addresses}
+        try:
+            return super().start(name, *options)
+        finally:
+            self.settings = direct
 
 
 def role(name):

@@ -11,7 +11,7 @@ from chaos.cluster import role
 # Weights by kind, and how long a fault lasts, in seconds. Stops stay below the session timeout of the Kafka groups (10 s): the local
 # broker never gives the partitions of a silent member to others.
 WEIGHTS = {"kill": 75, "stop": 15, "reset": 4, "stall": 4, "disk": 2}
-PAUSE = (1.5, 5.0)
+PAUSE = (1.0, 4.5)
 DOWN = (0.0, 2.5)
 STOPPED = (0.3, 6.0)
 STALLED = (0.3, 4.0)

@@ -19,7 +19,8 @@ struct DeltaLog {
   var nextSequence: UInt64 { sequence + 1 }
 
   /// Adds the delta of `nextSequence`; the oldest ones go when there are too many bytes.
-  mutating func append(_ frame: [UInt8]) {
+  /// - Returns: How many went.
+  mutating func append(_ frame: [UInt8]) -> Int {
     sequence += 1
     frames.append(frame)
     sizeBytes += frame.count
@@ -29,6 +30,7 @@ struct DeltaLog {
       dropped += 1
     }
     frames.removeFirst(dropped)
+    return dropped
   }
 
   /// The deltas after `sequence`, or nil if some of them are gone (or never were).

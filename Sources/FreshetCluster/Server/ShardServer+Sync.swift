@@ -13,6 +13,7 @@ extension ShardServer {
       let number = Int(shard.id.value)
       let tables = shard.tables.enumerated().compactMap { number, table in Self.takeDelta(of: table, number: number) }
       let news = shard.takeNews()
+      statistics.receiptsMerged += news.receiptMerges
       guard !tables.isEmpty || news.watermarksChanged else { continue }
       hasNews = true
       sealedWatermarks[number] = shard.watermarks.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
@@ -21,7 +22,7 @@ extension ShardServer {
         sequence: deltaLogs[number]!.nextSequence, newestMinutes: shard.newestMinutes,
         watermarks: sealedWatermarks[number], receipts: news.receipts, tables: tables
       ).encode(compressor: compressor)
-      deltaLogs[number]!.append(frame)
+      statistics.deltasDropped += UInt64(deltaLogs[number]!.append(frame))
       statistics.deltasSealed += 1
       statistics.deltaBytes += UInt64(frame.count)
     }

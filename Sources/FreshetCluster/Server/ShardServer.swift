@@ -67,6 +67,10 @@ public final class ShardServer {
     public var deltasSealed: UInt64 = 0
     public var deltaBytes: UInt64 = 0
     public var baseChunks: UInt64 = 0
+    /// Deltas given up because the log of a shard had reached its bytes.
+    public var deltasDropped: UInt64 = 0
+    /// How often receipts were merged because there were too many between two deltas.
+    public var receiptsMerged: UInt64 = 0
   }
 
   let configuration: Configuration

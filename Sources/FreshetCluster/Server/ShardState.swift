@@ -29,6 +29,7 @@ final class ShardState {
   private(set) var expiryCauses: [UInt64]
   /// Reports applied since the last delta was sealed; the replica turns them into freshness.
   private(set) var receipts: [BatchReceipt] = []
+  private var receiptMerges: UInt64 = 0
   private(set) var watermarksChanged = false
   /// How often a watermark has moved in this life: equal numbers mean that nothing was learned in between.
   private(set) var changes: UInt64 = 0
@@ -82,7 +83,10 @@ final class ShardState {
       BatchReceipt(
         partition: partition, end: end, exampleCount: report.exampleCount, oldestIngest: report.oldestIngest,
         newestIngest: report.newestIngest))
-    if receipts.count > Self.maximumReceipts { BatchReceipt.coarsen(&receipts) }
+    if receipts.count > Self.maximumReceipts {
+      BatchReceipt.coarsen(&receipts)
+      receiptMerges += 1
+    }
   }
 
   /// Receipts kept between two deltas; beyond that neighbours of a partition merge.
@@ -103,11 +107,12 @@ final class ShardState {
   }
 
   /// Hands over what a delta carries beside rows, and starts anew.
-  func takeNews() -> (receipts: [BatchReceipt], watermarksChanged: Bool) {
+  func takeNews() -> (receipts: [BatchReceipt], receiptMerges: UInt64, watermarksChanged: Bool) {
     defer {
       receipts.removeAll(keepingCapacity: true)
+      receiptMerges = 0
       watermarksChanged = false
     }
-    return (receipts, watermarksChanged)
+    return (receipts, receiptMerges, watermarksChanged)
   }
 }

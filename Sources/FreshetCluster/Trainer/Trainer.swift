@@ -54,6 +54,7 @@ public final class Trainer {
   private var actions: [TrainerAction] = []
   /// After `fail` nothing more is done: batches may be missing.
   private var hasFailed = false
+  private var isStopping = false
   public private(set) var statistics = Statistics()
 
   public init(configuration: Configuration) { self.configuration = configuration }
@@ -98,6 +99,10 @@ public final class Trainer {
       guard isCurrent(partition, attempt), !batch.isEmpty else { break }
       partitions[partition]!.queue.append(batch)
       startBatches(partition)
+    case .unreadable(let partition, let attempt, let reason):
+      guard isCurrent(partition, attempt) else { break }
+      // The next claim compares watermarks and log, and tells what is missing.
+      restart(partition, reason, now)
     case .pulled(let server, let partition, let attempt, let batch, let result):
       guard isCurrent(partition, attempt) else { break }
       pulled(server, partition, batch, result, now)
@@ -109,10 +114,18 @@ public final class Trainer {
         claimIfPossible(partition, now)
         commit(partition)
       }
+    case .stopping:
+      isStopping = true
+    }
+    if isStopping && isIdle {
+      for partition in partitions.keys.sorted() { commit(partition) }
     }
     hasFailed = actions.contains { if case .fail = $0 { true } else { false } }
     return actions
   }
+
+  /// Whether no batch is between its pull and its last acknowledgement.
+  public var isIdle: Bool { partitions.values.allSatisfy { $0.inFlight.isEmpty && $0.unacknowledged.isEmpty } }
 
   private func isCurrent(_ partition: PartitionID, _ attempt: UInt64) -> Bool {
     partitions[partition]?.attempt == attempt
@@ -121,7 +134,7 @@ public final class Trainer {
   // MARK: - Claims
 
   private func claimIfPossible(_ partition: PartitionID, _ now: Instant) {
-    guard let state = partitions[partition], case .waiting(let until) = state.phase, now >= until,
+    guard !isStopping, let state = partitions[partition], case .waiting(let until) = state.phase, now >= until,
       connected.count == configuration.map.serverCount
     else { return }
     attemptNumber += 1
@@ -220,7 +233,7 @@ public final class Trainer {
 
   /// Cuts batches while the pipeline has room, and asks for their rows.
   private func startBatches(_ partition: PartitionID) {
-    while let state = partitions[partition], state.phase == .running, !state.queue.isEmpty,
+    while !isStopping, let state = partitions[partition], state.phase == .running, !state.queue.isEmpty,
       state.inFlight.count < configuration.pipelineDepth,
       state.unacknowledged.count < configuration.maximumUnacknowledged
     {

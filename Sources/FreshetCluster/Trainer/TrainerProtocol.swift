@@ -14,9 +14,13 @@ public enum TrainerEvent {
   case located(PartitionID, attempt: UInt64, start: Offset, end: Offset)
   /// Examples in offset order, following on from those before since `fetch`.
   case examples(PartitionID, attempt: UInt64, ExampleBatch)
+  /// The log does not hold what was to be read next: retention has overtaken the reader, or the log was cut off.
+  case unreadable(PartitionID, attempt: UInt64, reason: String)
   case pulled(ServerID, PartitionID, attempt: UInt64, batch: UInt64, Result<UnsafeRawBufferPointer, ClusterError>)
   case pushed(ServerID, PartitionID, attempt: UInt64, batch: UInt64, Result<Void, ClusterError>)
   case tick
+  /// The trainer is to end: what is in flight is finished, nothing new is begun.
+  case stopping
 }
 
 /// What a trainer wants done. Requests to one server must be sent in the order of the actions.

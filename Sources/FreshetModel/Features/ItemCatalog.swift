@@ -128,4 +128,9 @@ public struct ItemCatalog: Sendable {
 public struct ItemError: DescribedError, Equatable {
   public let code: String
   public let message: String
+
+  public init(code: String, message: String) {
+    self.code = code
+    self.message = message
+  }
 }

@@ -10,7 +10,7 @@ import Logging
 /// initialises that id first, which fences a zombie and aborts its transaction. What makes examples come once is neither of them
 /// but the group's generation, which goes with every commit (KIP-447) and which a zombie does not have (docs/joiner.md).
 struct JoinerLives {
-  private static let timeoutMs = 30_000
+  private static let timeoutMs = 3_000
 
   private let kafka: KafkaConfiguration
   private let name: String

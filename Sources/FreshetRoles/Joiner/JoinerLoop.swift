@@ -14,7 +14,8 @@ final class JoinerLoop {
   private static let pollMs = 5
   /// Positions are committed at least this often when only they move.
   private static let idleCommitMs = 1_000
-  private static let transactionTimeoutMs = 30_000
+  /// Of one call to the broker; those that may be repeated are, until the joiner is stopped.
+  private static let callTimeoutMs = 3_000
 
   private let configuration: FreshetConfiguration
   private let topics: KafkaSettings.Topics
@@ -32,7 +33,8 @@ final class JoinerLoop {
   private let itemReader: JSONRecordReader
   private let itemScratch: FeatureScratch
   private var itemsAsOf = UnixTime(milliseconds: 0)
-  private var badItems: [DeadLetterRecord] = []
+  /// Outside the transactions: items are read anew, and refused anew, in each life.
+  private let itemLetters: DeadLetterWriter
 
   private var machines: [PartitionID: JoinerPartition] = [:]
   /// Where a partition ended when its end was last reached: beyond its last record there may be markers of transactions.
@@ -42,6 +44,8 @@ final class JoinerLoop {
   private var committed: [PartitionID: JoinerCommitPoint] = [:]
   private let output = JoinerOutput()
   private var isInTransaction = false
+  /// Partitions with output in the open transaction.
+  private var writers: Set<PartitionID> = []
   private var lastCommit = Instant.now()
   private var mustRestart = false
 
@@ -68,7 +72,7 @@ final class JoinerLoop {
     self.joinerConfig = joinerConfig
 
     let kafka = KafkaStartup.configuration(configuration.kafka, clientID: "freshet-joiner", logger: logger)
-    var options = KafkaConsumer.Options(groupID: settings.group, offsetReset: .earliest, startPaused: true)
+    var options = KafkaConsumer.Options(groupID: settings.group, offsetReset: .error, startPaused: true)
     options.endOfPartitionEvents = true
     options.fetchWaitMs = 20
     options.groupInstanceID = instance
@@ -78,6 +82,7 @@ final class JoinerLoop {
     producer = try KafkaProducer(kafka, options: producerOptions)
     examples = try producer.topic(topics.examples)
     deadLetterTopic = try producer.topic(topics.deadLetter)
+    itemLetters = try DeadLetterWriter(kafka, topic: topics.deadLetter)
     items = try ItemTopicReader(kafka, topic: topics.items, groupID: settings.group + "-items")
     catalog = ItemCatalog(capacity: 10_000_000)
     itemReader = JSONRecordReader(maxBytes: 1 << 20, maxDepth: 16)
@@ -86,7 +91,7 @@ final class JoinerLoop {
 
   func run(isStopped: () -> Bool) throws {
     try retrying("start transactions", isStopped) { () throws(KafkaError) in
-      try producer.initTransactions(timeoutMs: Self.transactionTimeoutMs)
+      try producer.initTransactions(timeoutMs: Self.callTimeoutMs)
     }
     try refreshItems(isStopped)
     logger.info("items read", metadata: ["items": "\(catalog.count)"])
@@ -95,12 +100,20 @@ final class JoinerLoop {
       do {
         try step(isStopped)
       } catch let error as KafkaError where error.requiresAbort || error.isRetriable {
-        try abort(because: error)
+        try abort(because: error, isStopped)
       }
     }
-    if !mustRestart { try? commit(isStopped: { false }) }
+    if !mustRestart {
+      do {
+        try commit(isStopped: isStopped)
+      } catch {
+        // Nothing is lost: the next life ends the transaction and joins its records again.
+        logger.notice("the last transaction is not committed: \(error)")
+      }
+    }
     consumer.close()
     items.close()
+    try itemLetters.flush(timeoutMs: 2_000)
   }
 
   private func step(_ isStopped: () -> Bool) throws {
@@ -133,6 +146,9 @@ final class JoinerLoop {
         case .error(let error):
           if error.isFatal {
             failure = error
+          } else if error.reason == .offsetOutOfRange {
+            // Retention has overtaken the joiner: begun again, it says what is missing.
+            failure = KafkaError(.offsetOutOfRange, "\(error)", requiresAbort: true)
           } else {
             logger.warning("\(error)")
           }
@@ -148,10 +164,11 @@ final class JoinerLoop {
       })
     if let failure { throw failure }
     if !assigned.isEmpty { try takeUp(Array(Set(assigned)).sorted(), isStopped) }
-    try items.poll(timeoutMs: 0, onError: { logger.warning("\($0)") }, onRecord: { apply($0) })
+    try items.poll(timeoutMs: 0, onError: { logger.warning("\($0)") }, onRecord: { try apply($0) })
     for partition in machines.keys.sorted() { try join(partition, isStopped) }
     try commitIfDue(isStopped)
     producer.poll(timeoutMs: 0)
+    itemLetters.poll()
   }
 
   private func input(_ topic: String) -> JoinerTopic { topic == topics.features ? .features : .actions }
@@ -164,7 +181,7 @@ final class JoinerLoop {
       let features = KafkaTopicPartition(topics.features, partition)
       let actions = KafkaTopicPartition(topics.actions, partition)
       var point = JoinerCommitPoint.start
-      for position in try consumer.committed([features, actions], timeoutMs: 30_000)
+      for position in try consumer.committed([features, actions], timeoutMs: Self.callTimeoutMs)
       where position.topicPartition == features && !position.metadata.isEmpty {
         point = try JoinerCommitPoint(text: position.metadata)
       }
@@ -178,7 +195,7 @@ final class JoinerLoop {
   }
 
   private func start(_ partition: KafkaTopicPartition, at low: Int64, processed: Int64) throws {
-    let watermarks = try consumer.queryWatermarks(partition, timeoutMs: 30_000)
+    let watermarks = try consumer.queryWatermarks(partition, timeoutMs: Self.callTimeoutMs)
     if processed > 0 && watermarks.low.value > low {
       logger.error(
         """
@@ -234,7 +251,10 @@ final class JoinerLoop {
   }
 
   private func write(_ partition: PartitionID) throws {
-    if !output.examples.isEmpty || !output.deadLetters.isEmpty { try begin() }
+    if !output.examples.isEmpty || !output.deadLetters.isEmpty {
+      try begin()
+      writers.insert(partition)
+    }
     for example in output.examples {
       try producer.produce(examples, partition: partition, key: output.key(example), value: output.value(example))
     }
@@ -259,28 +279,25 @@ final class JoinerLoop {
 
   private func refreshItems(_ isStopped: () -> Bool) throws {
     itemsAsOf = try items.readToEnd(
-      isStopped: isStopped, onError: { logger.warning("\($0)") }, onRecord: { apply($0) })
+      isStopped: isStopped, onError: { logger.warning("\($0)") }, onRecord: { try apply($0) })
   }
 
-  private func apply(_ record: borrowing KafkaRecord) {
+  private func apply(_ record: borrowing KafkaRecord) throws {
     do throws(ItemError) {
       if let value = record.value {
         try catalog.upsert(value, extractor, itemReader, itemScratch)
       } else if let key = record.key {
         _ = try catalog.remove(recordKey: key, extractor, itemScratch)
       } else {
-        refuseItem(record, code: "null-payload", reason: "the record has neither key nor value")
+        throw ItemError(code: "null-payload", message: "the record has neither key nor value")
       }
     } catch {
-      refuseItem(record, code: error.code, reason: error.message)
+      status.update { $0.badItems += 1 }
+      try itemLetters.write(
+        DeadLetterRecord(
+          code: error.code, reason: error.message, role: "joiner", topic: record.topic, partition: record.partition,
+          offset: record.offset, payload: record.value.map { Array($0) }))
     }
-  }
-
-  private func refuseItem(_ record: borrowing KafkaRecord, code: String, reason: String) {
-    badItems.append(
-      DeadLetterRecord(
-        code: code, reason: reason, role: "joiner", topic: record.topic, partition: record.partition,
-        offset: record.offset, payload: record.value.map { Array($0) }))
   }
 
   // MARK: - Transactions
@@ -314,40 +331,43 @@ final class JoinerLoop {
       positions.append(
         KafkaPosition(topics.actions, partition, offset: Offset(point.actionNext), metadata: point.text))
     }
-    guard isInTransaction || !positions.isEmpty || !badItems.isEmpty else { return }
-    try begin()
-    for record in badItems {
-      try producer.produce(deadLetterTopic, partition: nil, key: Array(record.topic.utf8), value: record.json)
+    guard isInTransaction || !positions.isEmpty else { return }
+    // Stopped in the middle of a step: its output without its position would come again in the next life.
+    if let half = writers.first(where: { machines[$0]?.commitPoint == nil }) {
+      throw KafkaError(.transaction, "partition \(half) has output in hand that is not complete", requiresAbort: true)
     }
+    try begin()
     if !positions.isEmpty {
       try retrying("send offsets", isStopped) { () throws(KafkaError) in
-        try producer.sendOffsets(positions, of: consumer, timeoutMs: Self.transactionTimeoutMs)
+        try producer.sendOffsets(positions, of: consumer, timeoutMs: Self.callTimeoutMs)
       }
     }
     try retrying("commit", isStopped) { () throws(KafkaError) in
-      try producer.commitTransaction(timeoutMs: Self.transactionTimeoutMs)
+      try producer.commitTransaction(timeoutMs: Self.callTimeoutMs)
     }
     isInTransaction = false
+    writers = []
     committed.merge(points) { $1 }
-    let bad = badItems.count
-    badItems.removeAll()
-    status.update { state in
-      state.transactions += 1
-      state.badItems += bad
-    }
+    status.update { $0.transactions += 1 }
   }
 
   /// Gives up the open transaction; every partition starts again from what is committed.
-  private func abort(because error: KafkaError) throws {
+  private func abort(because error: KafkaError, _ isStopped: () -> Bool) throws {
     logger.warning("transaction aborted: \(error)")
     status.update { $0.abortedTransactions += 1 }
-    if isInTransaction { try producer.abortTransaction(timeoutMs: Self.transactionTimeoutMs) }
+    if isInTransaction {
+      try retrying("abort", isStopped) { () throws(KafkaError) in
+        try producer.abortTransaction(timeoutMs: Self.callTimeoutMs)
+      }
+    }
     isInTransaction = false
+    writers = []
     mustRestart = true
   }
 
   private func restart(_ isStopped: () -> Bool) throws {
-    let partitions = machines.keys.sorted()
+    // Not only those that have machines: taking up others may be what failed.
+    let partitions = Set(consumer.assignment.map(\.partition)).sorted()
     for partition in partitions {
       for topic in [topics.features, topics.actions] { try consumer.pause(KafkaTopicPartition(topic, partition)) }
     }

@@ -9,6 +9,8 @@ import NIOCore
 final class ParameterServerEndpoint {
   /// A replica that has everything waits for the next seal, at most this long.
   private static let syncWaitMs = 1_000
+  /// More are refused with `BUSY`.
+  static let maximumWaiting = 1_024
   /// How long requests may wait behind the removal of expired rows, give or take one slice.
   private static let sweepBudgetMs = 1
 
@@ -25,6 +27,7 @@ final class ParameterServerEndpoint {
   private let compressor = ZstdCompressor(level: 1)
   private let startedAt = Instant.now()
   private var waiting: [Waiting] = []
+  private var refusedWaits: UInt64 = 0
   var listener: RESPServer?
 
   init(machine: ShardServer.Configuration, servers: [ServerAddress], taskCount: Int) {
@@ -68,10 +71,7 @@ final class ParameterServerEndpoint {
       }
     case .sync(let blob):
       let request = try blob.withUnsafeReadableBytes { try SyncRequest(decoding: $0) }
-      if try !answer(request, responder) {
-        waiting.append(
-          Waiting(request: request, responder: responder, deadline: Instant.now().advanced(byMs: Self.syncWaitMs)))
-      }
+      if try !answer(request, responder) { wait(request, responder) }
     case .row(let table, let fid):
       let row = try shards.row(table: table, fid: fid)
       responder.reply { $0.write(row: row) }
@@ -81,6 +81,23 @@ final class ParameterServerEndpoint {
     case .info(let section):
       responder.reply(.bulk(info.text(section: section)))
     }
+  }
+
+  private func wait(_ request: SyncRequest, _ responder: RESPResponder) {
+    guard waiting.count < Self.maximumWaiting else {
+      refusedWaits += 1
+      return responder.fail(WireError(.busy, "\(waiting.count) replicas wait for news, which is the limit"))
+    }
+    waiting.append(
+      Waiting(request: request, responder: responder, deadline: Instant.now().advanced(byMs: Self.syncWaitMs)))
+  }
+
+  /// Tells all replicas that wait that there is nothing new; they need not hold up the end.
+  func releaseWaiting() {
+    for replica in waiting where replica.responder.isConnected {
+      replica.responder.reply { $0.writeArrayHeader(count: 0) }
+    }
+    waiting = []
   }
 
   /// Closes the interval and wakes the replicas that wait for it.
@@ -141,6 +158,9 @@ final class ParameterServerEndpoint {
     for (shard, partition, offset) in shards.watermarks { info.add("watermark_\(shard)_\(partition)", offset) }
     info.section("sync")
     info.add("replicas_waiting", waiting.count)
+    info.add("replicas_refused", refusedWaits)
+    info.add("deltas_dropped", statistics.deltasDropped)
+    info.add("receipts_merged", statistics.receiptsMerged)
     info.add("deltas_sealed", statistics.deltasSealed)
     info.add("delta_bytes", statistics.deltaBytes)
     info.add("base_chunks", statistics.baseChunks)

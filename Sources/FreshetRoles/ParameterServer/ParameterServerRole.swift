@@ -82,6 +82,7 @@ public struct ParameterServerRole: Service {
     try? await gracefulShutdown()
     seal.cancel()
     sweep.cancel()
+    try await loop.submit { endpoint.value.releaseWaiting() }.get()
     await listener.shutdown(graceMs: 2_000)
     try await group.shutdownGracefully()
   }

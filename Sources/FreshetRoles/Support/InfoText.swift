@@ -36,6 +36,8 @@ public struct InfoText {
     add("accepted_connections", statistics.accepted)
     add("rejected_connections", statistics.rejected)
     add("protocol_errors", statistics.protocolErrors)
+    add("paused_connections", statistics.pauses)
+    add("slow_readers_closed", statistics.slowReaders)
     add("unknown_commands", statistics.unknownCommands)
     add("bytes_in", statistics.bytesIn)
     add("bytes_out", statistics.bytesOut)

@@ -26,6 +26,7 @@ final class ExampleFeed: Sendable {
     case revoked(PartitionID)
     case located(PartitionID, attempt: UInt64, start: Offset, end: Offset)
     case examples(PartitionID, attempt: UInt64, ExampleBatch)
+    case unreadable(PartitionID, attempt: UInt64, reason: String)
 
     var trainerEvent: TrainerEvent {
       switch self {
@@ -34,6 +35,8 @@ final class ExampleFeed: Sendable {
       case .located(let partition, let attempt, let start, let end):
         .located(partition, attempt: attempt, start: start, end: end)
       case .examples(let partition, let attempt, let batch): .examples(partition, attempt: attempt, batch)
+      case .unreadable(let partition, let attempt, let reason):
+        .unreadable(partition, attempt: attempt, reason: reason)
       }
     }
   }
@@ -60,6 +63,7 @@ final class ExampleFeed: Sendable {
   private let instance: String?
   private let logger: Logger
   private let commands = NIOLockedValueBox<[Command]>([])
+  private let isFinished = NIOLockedValueBox(false)
   private let shared = NIOLockedValueBox(Statistics())
 
   init(configuration: FreshetConfiguration, instance: String?, logger: Logger) {
@@ -67,6 +71,9 @@ final class ExampleFeed: Sendable {
     self.instance = instance
     self.logger = logger
   }
+
+  /// Ends the thread once the commands sent before are carried out.
+  func finish() { isFinished.withLockedValue { $0 = true } }
 
   func send(_ command: Command) { commands.withLockedValue { $0.append(command) } }
 
@@ -89,8 +96,8 @@ final class ExampleFeed: Sendable {
 
   private func read(outcome: RoleOutcome, deliver: (Event) -> Void) throws {
     let kafka = KafkaStartup.configuration(configuration.kafka, clientID: "freshet-trainer", logger: logger)
-    var options = KafkaConsumer.Options(
-      groupID: configuration.trainer.group, offsetReset: .earliest, startPaused: true)
+    // What is no longer there is not to be passed over: the trainer must know of it.
+    var options = KafkaConsumer.Options(groupID: configuration.trainer.group, offsetReset: .error, startPaused: true)
     options.fetchWaitMs = 20
     options.groupInstanceID = instance
     let consumer = try KafkaConsumer(kafka, options: options)
@@ -100,13 +107,15 @@ final class ExampleFeed: Sendable {
     try consumer.subscribe([topic])
     var partitions: [PartitionID: Partition] = [:]
     var batches: [PartitionID: ExampleBatch] = [:]
-    while !outcome.isEnded {
+    while true {
+      let isLast = isFinished.withLockedValue { $0 }
       for command in commands.withLockedValue({ commands in
         defer { commands.removeAll() }
         return commands
       }) {
         try perform(command, consumer, topic, &partitions, deliver)
       }
+      if isLast { break }
       guard partitions.values.allSatisfy({ $0.outstanding < configuration.trainer.queuedExamples }) else {
         shared.withLockedValue { $0.waits += 1 }
         Thread.sleep(forTimeInterval: 0.001)
@@ -196,6 +205,9 @@ final class ExampleFeed: Sendable {
     case .error(let error):
       if error.isFatal { throw error }
       logger.warning("\(error)")
+      if error.reason == .offsetOutOfRange, let partition = error.partition, let state = partitions[partition] {
+        deliver(.unreadable(partition, attempt: state.attempt, reason: "\(error)"))
+      }
     }
   }
 

@@ -15,6 +15,7 @@ final class TrainerEndpoint {
   private let startedAt = Instant.now()
   /// Which servers' loss has been logged; a server that stays away is not worth a line for every attempt.
   private var reportedLost: Set<ServerID> = []
+  private var whenIdle: (() -> Void)?
 
   init(
     machine: Trainer.Configuration, cluster: ClusterSettings, loop: any EventLoop, feed: ExampleFeed,
@@ -37,8 +38,18 @@ final class TrainerEndpoint {
 
   func stop() { for link in links { link.stop() } }
 
+  /// Begins no more batches; `whenIdle` is called once those in flight are acknowledged, at once if there are none.
+  func drain(whenIdle: @escaping () -> Void) {
+    self.whenIdle = whenIdle
+    handle(.stopping)
+  }
+
   func handle(_ event: TrainerEvent) {
     for action in trainer.handle(event, now: Instant.now()) { perform(action) }
+    if let whenIdle, trainer.isIdle {
+      self.whenIdle = nil
+      whenIdle()
+    }
   }
 
   private func connected(_ server: ServerID, _ address: ServerAddress) {

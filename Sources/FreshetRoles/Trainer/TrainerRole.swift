@@ -80,11 +80,29 @@ public struct TrainerRole: Service {
       result = .failure(error)
     }
     outcome.finish()
+    if case .success = result { await drain(endpoint, on: loop) }
+    feed.finish()
     await polling
     ticks.cancel()
     try await loop.submit { endpoint.value.stop() }.get()
     await listener?.shutdown(graceMs: 500)
     try await group.shutdownGracefully()
     try result.get()
+  }
+
+  /// Most time for servers to acknowledge what they have been sent. What they have not is trained on again by the next life.
+  private static let drainMs: Int64 = 2_000
+
+  private func drain(_ endpoint: NIOLoopBound<TrainerEndpoint>, on loop: any EventLoop) async {
+    let idle = loop.makePromise(of: Void.self)
+    loop.execute {
+      endpoint.value.drain { idle.succeed() }
+      loop.assumeIsolated().scheduleTask(in: .milliseconds(Self.drainMs)) {
+        endpoint.value.drain {}
+        idle.succeed()
+      }
+    }
+    // It never fails.
+    try? await idle.futureResult.get()
   }
 }
