@@ -78,7 +78,10 @@ final class Cluster {
       ReplicaProcess(number: $0, model: model, map: map, servers: servers, world: world, network: network)
     }
     for server in servers { server.onExit = { [unowned self] in serverExits(server, $0) } }
-    for trainer in trainers { trainer.onExit = { [unowned self] in trainerExits(trainer, $0) } }
+    for trainer in trainers {
+      trainer.onExit = { [unowned self] in trainerExits(trainer, $0) }
+      trainer.onStopped = { [unowned self] in restart(trainer, crash: true) }
+    }
     for joiner in joiners {
       joiner.onExit = { [unowned self] reason in
         joiner.note("ends", text: reason)

@@ -2,7 +2,7 @@ import FreshetCore
 
 /// Something that the simulator does to the cluster now and then.
 enum Fault: CaseIterable {
-  case crashServer, crashTrainer, crashJoiner, crashReplica, stopServer
+  case crashServer, crashTrainer, crashJoiner, crashReplica, stopServer, stopTrainer
   case pauseServer, pauseTrainer, pauseJoiner, pauseReplica
   case reset, partition, oneWayPartition
   case rebalance, secondOwner, brokerOutage, retention

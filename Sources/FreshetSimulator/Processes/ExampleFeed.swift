@@ -113,12 +113,11 @@ final class ExampleFeed {
     }
   }
 
-  /// What comes next has been deleted: the trainer is to claim the partition again, and then sees what is missing.
+  /// What comes next has been deleted.
   private func isOutOfRange(_ partition: Int, seeks: Int) {
-    guard partitions[partition]?.seeks == seeks else { return }
+    guard let state = partitions[partition], state.seeks == seeks else { return }
     partitions[partition] = Partition()
-    deliver(.revoked(PartitionID(Int32(partition))))
-    deliver(.assigned(PartitionID(Int32(partition))))
+    deliver(.unreadable(PartitionID(Int32(partition)), attempt: state.attempt, reason: "out of range"))
   }
 
   private func read(_ partition: Int, seeks: Int, _ result: (records: [LogRecord], next: Int64, isAtEnd: Bool)) {
