@@ -78,7 +78,10 @@ final class Cluster {
       ReplicaProcess(number: $0, model: model, map: map, servers: servers, world: world, network: network)
     }
     for server in servers { server.onExit = { [unowned self] in serverExits(server, $0) } }
-    for trainer in trainers { trainer.onExit = { [unowned self] in trainerExits(trainer, $0) } }
+    for trainer in trainers {
+      trainer.onExit = { [unowned self] in trainerExits(trainer, $0) }
+      trainer.onStopped = { [unowned self] in restart(trainer, crash: true) }
+    }
     for joiner in joiners {
       joiner.onExit = { [unowned self] reason in
         joiner.note("ends", text: reason)
@@ -150,6 +153,11 @@ final class Cluster {
     }
     return replicas.allSatisfy { replica in
       guard let machine = replica.machine, machine.isReady else { return false }
+      // A copy of an earlier life of a server is whole too.
+      for position in machine.positions
+      where position.generation != servers[oracle.map.owner(of: position.shard).value].generation {
+        return false
+      }
       let marks = machine.watermarks
       return (0..<scenario.partitions).allSatisfy { partition in
         let mark = marks.first { $0.partition.value == Int32(partition) }?.offset.value ?? -1

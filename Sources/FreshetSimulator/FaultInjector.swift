@@ -46,6 +46,7 @@ final class FaultInjector {
     case .crashJoiner: crash(cluster.joiners, .joinerCrash)
     case .crashReplica: crash(cluster.replicas, .replicaCrash)
     case .stopServer: world.pick(cluster.servers)?.stop()
+    case .stopTrainer: world.pick(cluster.trainers)?.stop()
     case .pauseServer: pause(cluster.servers)
     case .pauseTrainer: pause(cluster.trainers)
     case .pauseJoiner: pause(cluster.joiners)

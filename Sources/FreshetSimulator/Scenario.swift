@@ -2,7 +2,7 @@ import FreshetCore
 
 /// Something that the simulator does to the cluster now and then.
 enum Fault: CaseIterable {
-  case crashServer, crashTrainer, crashJoiner, crashReplica, stopServer
+  case crashServer, crashTrainer, crashJoiner, crashReplica, stopServer, stopTrainer
   case pauseServer, pauseTrainer, pauseJoiner, pauseReplica
   case reset, partition, oneWayPartition
   case rebalance, secondOwner, brokerOutage, retention
@@ -60,6 +60,8 @@ struct Scenario {
   var faultMilliseconds = 8_000
   var weather = NetworkWeather()
   var brokerRefusals = 0
+  /// Per mille of requests that a server has no room for.
+  var busyServers = 0
   var disk = DiskFaults()
   var group = ConsumerGroup.Settings(sessionTimeoutMs: 2_000, rebalanceTimeoutMs: 2_000)
   var transactionTimeoutMs = 5_000
@@ -115,10 +117,11 @@ struct Scenario {
     if world.chance(300) { weather.corruption = world.draw(1...100) }
     weather.timeoutMilliseconds = world.draw(500...3_000)
     if world.chance(300) { brokerRefusals = world.draw(10...150) }
+    if world.chance(300) { busyServers = world.draw(5...60) }
     if world.chance(400) { disk.unsynced = world.draw(50...500) }
     if world.chance(300) { disk.failure = world.draw(5...100) }
     if world.chance(300) { disk.full = world.draw(20...300) }
-    if world.chance(250) { disk.bitFlip = world.draw(2...60) }
+    if world.chance(350) { disk.bitFlip = world.draw(10...150) }
     if world.chance(300) { disk.writeMicroseconds = 1_000...50_000 }
     group.sessionTimeoutMs = world.draw(500...3_000)
     group.rebalanceTimeoutMs = world.draw(300...3_000)

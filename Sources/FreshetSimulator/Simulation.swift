@@ -23,6 +23,8 @@ public struct SimulationResult: Sendable {
 public enum Simulation {
   /// How long the cluster may take, once healed, until all is done; virtual time.
   static let drainMilliseconds = 180_000
+  /// How long it then goes on before it is looked at.
+  static let settleMilliseconds = 2_500
   /// How many of the last events a failure shows.
   static let shownEvents = 200
 
@@ -64,6 +66,10 @@ public enum Simulation {
     while world.now < limit, world.violation == nil, cluster.gap == nil {
       // Looking is dearer than a step.
       for _ in 0..<64 where !world.advance() { break }
+      guard cluster.isDrained else { continue }
+      // What expires now, and what is acknowledged twice, would come within this time.
+      let settled = world.now.advanced(byMs: settleMilliseconds)
+      while world.now < settled, world.advance() {}
       isDrained = cluster.isDrained
       if isDrained { break }
     }

@@ -18,8 +18,6 @@ enum BrokerError: Error {
   case fencedMember
   /// Another producer has taken the transactional id, or the transaction has timed out: the process has to end.
   case fencedProducer
-  /// The offset is no longer in the log.
-  case offsetOutOfRange
 }
 
 /// A Kafka broker: logs, transactions, committed offsets. Calls take their way through the network; while the broker is not

@@ -40,6 +40,8 @@ final class ConsumerGroup {
   private var joined = 0
   private(set) var generation = 0
   private var rebalanceDeadline: UInt64?
+  /// Counts rebalances.
+  private var round = 0
   /// By node, when the last message to it arrives: they do not pass each other.
   private var lastArrival: [Int: UInt64] = [:]
 
@@ -96,13 +98,12 @@ final class ConsumerGroup {
     if rebalanceDeadline == nil {
       world.met(.rebalance)
       world.note(name, "rebalances")
-    }
-    rebalanceDeadline = world.now.nanoseconds + UInt64(settings.rebalanceTimeoutMs) * 1_000_000
-    for position in members.indices {
-      let member = members[position]
-      members[position].hasRejoined = member.partitions.isEmpty
-      guard !member.partitions.isEmpty else { continue }
-      ask(member)
+      round += 1
+      rebalanceDeadline = world.now.nanoseconds + UInt64(settings.rebalanceTimeoutMs) * 1_000_000
+      for position in members.indices where !members[position].partitions.isEmpty {
+        members[position].hasRejoined = false
+        ask(members[position])
+      }
     }
     completeIfPossible()
   }
@@ -120,11 +121,14 @@ final class ConsumerGroup {
   /// Tells a member to give up its partitions.
   private func ask(_ member: Member) {
     let number = member.number
+    let round = round
     tell(member.process, life: member.life) { [self] in
-      guard members.contains(where: { $0.number == number }) else { return }
+      guard round == self.round, members.contains(where: { $0.number == number }) else { return }
       member.process.groupRevokes { [self] in
         member.process.after(microseconds: network.drawLatency()) { [self] in
-          guard let position = members.firstIndex(where: { $0.number == number }) else { return }
+          guard round == self.round, rebalanceDeadline != nil,
+            let position = members.firstIndex(where: { $0.number == number })
+          else { return }
           members[position].hasRejoined = true
           members[position].partitions = []
           completeIfPossible()

@@ -113,12 +113,11 @@ final class ExampleFeed {
     }
   }
 
-  /// What comes next has been deleted: the trainer is to claim the partition again, and then sees what is missing.
+  /// What comes next has been deleted.
   private func isOutOfRange(_ partition: Int, seeks: Int) {
-    guard partitions[partition]?.seeks == seeks else { return }
+    guard let state = partitions[partition], state.seeks == seeks else { return }
     partitions[partition] = Partition()
-    deliver(.revoked(PartitionID(Int32(partition))))
-    deliver(.assigned(PartitionID(Int32(partition))))
+    deliver(.unreadable(PartitionID(Int32(partition)), attempt: state.attempt, reason: "out of range"))
   }
 
   private func read(_ partition: Int, seeks: Int, _ result: (records: [LogRecord], next: Int64, isAtEnd: Bool)) {
@@ -129,9 +128,14 @@ final class ExampleFeed {
       partitions[partition] = state
       let owner = owner
       let life = owner.life
-      broker.wait(for: TopicPartition(topic: .examples, partition: partition)) { [weak self] in
+      let again = { [weak self] in
         guard owner.isUp, owner.life == life else { return }
         owner.after(microseconds: 100) { [weak self] in self?.poll(partition) }
+      }
+      if broker.log(.examples, partition).stableEnd > result.next {
+        again()
+      } else {
+        broker.wait(for: TopicPartition(topic: .examples, partition: partition), again)
       }
       return
     }

@@ -217,7 +217,7 @@ final class JoinerProcess: SimulatedProcess, GroupMember {
           committed: point)
         takeUp(then)
       } catch is BrokerError {
-        after(milliseconds: backoff.next()) { [self] in then() }
+        after(milliseconds: backoff.next(), then)
       } catch {
         world.fail("a joiner takes up what it committed", "\(name) partition \(partition): \(error)")
       }

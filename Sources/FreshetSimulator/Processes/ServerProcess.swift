@@ -36,6 +36,8 @@ final class ServerProcess: SimulatedProcess {
   /// By manifest, where each partition was at its cut.
   private var cutWatermarks: [String: [Int64]] = [:]
   private(set) var isListening = false
+  /// Of this life.
+  private(set) var generation: UInt64 = 0
   /// Called when the server refuses to start or ends by itself.
   var onExit: (String) -> Void = { _ in }
 
@@ -76,8 +78,9 @@ final class ServerProcess: SimulatedProcess {
   }
 
   private func open() {
+    generation = world.drawSeed() | 1
     let configuration = ShardServer.Configuration(
-      map: oracle.map, server: ServerID(number), layouts: model.tables.layouts, generation: world.drawSeed() | 1,
+      map: oracle.map, server: ServerID(number), layouts: model.tables.layouts, generation: generation,
       deltaLogBytes: scenario.deltaLogBytes, maximumRows: 10_000, baseChunkBytes: scenario.baseChunkBytes,
       isSnapshotted: scenario.snapshotIntervalMs != nil)
     let opened: ServerSnapshots.Opened
@@ -174,6 +177,11 @@ final class ServerProcess: SimulatedProcess {
 
   private func serve(_ arrived: Arrived) {
     guard let machine else { return }
+    if world.isFaulty, world.chance(scenario.busyServers) {
+      world.met(.busyServer)
+      note("has no room for a request")
+      return arrived.reply(.refused(ClusterError(.loading, "no room for more work")))
+    }
     do throws(ClusterError) {
       switch arrived.request {
       case .claim(let partition):

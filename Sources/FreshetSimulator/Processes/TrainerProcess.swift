@@ -16,6 +16,7 @@ final class TrainerProcess: SimulatedProcess, GroupMember {
   private var lifeSeed: UInt64 = 0
   /// Called when the trainer ends by itself.
   var onExit: (ClusterError) -> Void = { _ in }
+  var onStopped: () -> Void = {}
 
   init(
     number: Int, scenario: Scenario, model: SimulatedModel, oracle: Oracle, servers: [ServerProcess], broker: Broker,
@@ -55,6 +56,21 @@ final class TrainerProcess: SimulatedProcess, GroupMember {
     machine = nil
     links = []
     feed = nil
+  }
+
+  /// SIGTERM: finishes what is in flight, then ends.
+  func stop() {
+    guard isUp, machine != nil else { return }
+    world.met(.gracefulStop)
+    note("is asked to stop")
+    handle(.stopping)
+    endWhenIdle(by: world.now.advanced(byMs: 2_000))
+  }
+
+  private func endWhenIdle(by deadline: Instant) {
+    guard let machine else { return }
+    guard !machine.isIdle, world.now < deadline else { return onStopped() }
+    after(milliseconds: 10) { [unowned self] in endWhenIdle(by: deadline) }
   }
 
   var stateText: String {

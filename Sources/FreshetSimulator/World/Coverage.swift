@@ -2,7 +2,7 @@
 public enum Happening: Int, CaseIterable, Sendable, Comparable {
   // Network
   case messageLost, delaySpike, duplicateRequest, requestOfDeadConnection, connectionReset, partition, oneWayPartition,
-    corruptFrame
+    corruptFrame, busyServer
   // Processes
   case serverCrash, trainerCrash, joinerCrash, replicaCrash, pause, gracefulStop
   // Groups and the log
