@@ -231,7 +231,9 @@ public struct SnapshotKeeper {
     }
     requests.append(Request(id: id, needs: shards.keys.sorted().map { ($0, server.state($0).changes) }))
     let missing = requests[requests.count - 1].needs.filter { !isSaved($0.shard, $0.changes) }.map(\.shard)
-    queue = missing + queue.filter { !missing.contains($0) }
+    // Before the others, but in the order in which they were asked for: many requests must not hold one shard up for ever.
+    let asked = queue.filter { missing.contains($0) }
+    queue = asked + missing.filter { !asked.contains($0) } + queue.filter { !missing.contains($0) }
     // Who asks does not want to wait for the end of a pause.
     for shard in missing { shards[shard]!.endPause() }
     answerRequests(&actions)

@@ -86,7 +86,8 @@ extension SnapshotFile {
   /// nil if the line does not name a data file.
   init?(manifestLine line: Substring) {
     let words = line.split(separator: " ", omittingEmptySubsequences: false)
-    guard words.count == 4, let size = Int(words[1]), size >= 0, let checksum = UInt64(words[2], radix: 16),
+    guard words.count == 4, let size = Int(words[1]), (0..<1 << 50).contains(size),
+      let checksum = UInt64(words[2], radix: 16),
       case .rows(let kind) = SnapshotFileName(String(words[3]))?.content, words[0] == Substring(kind.description)
     else { return nil }
     self.init(name: String(words[3]), kind: kind, sizeBytes: size, checksum: checksum)

@@ -66,7 +66,11 @@ public struct SnapshotFileName: Hashable, Sendable {
     let pieces = parts[1].split(separator: ".", omittingEmptySubsequences: false)
     guard pieces.count == 2 else { return nil }
     let words = pieces[0].split(separator: "-", omittingEmptySubsequences: false)
-    guard words.count >= 2, let number = UInt64(words[0]), let life = UInt64(words[1], radix: 16) else { return nil }
+    // Numbers leave room to count on from every file that is there.
+    guard words.count >= 2, let number = UInt64(words[0]), number < 1 << 62, let life = UInt64(words[1], radix: 16)
+    else {
+      return nil
+    }
     id = SnapshotID(shard: ShardID(shard), number: number, life: life)
     switch (pieces[1], words.count == 3 ? words[2] : "") {
     case ("manifest", ""): content = .manifest

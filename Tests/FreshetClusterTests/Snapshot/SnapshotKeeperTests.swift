@@ -20,7 +20,7 @@ import Testing
 
   /// A large base, so that small deltas fit below half of it.
   private func fill(_ harness: SnapshotHarness) {
-    for _ in 0..<40 { harness.push(rows: 40, fids: 4000) }
+    for _ in 0..<15 { harness.push(rows: 40, fids: 1000) }
     harness.snapshot(id: 1000)
   }
 
@@ -40,8 +40,8 @@ import Testing
   @Test func aBaseComesWhenDeltasOutgrowHalfOfTheOneBefore() {
     let harness = harness { $0.baseEvery = 1000 }
     fill(harness)
-    for id in UInt64(1)...40 {
-      harness.push(rows: 10, fids: 4000)
+    for id in UInt64(1)...16 {
+      harness.push(rows: 12, fids: 1000)
       harness.snapshot(id: id)
     }
     let chain = SnapshotCatalogTests.chains(harness.store)
@@ -176,7 +176,7 @@ import Testing
   /// Every call of a store fails once, in every snapshot of a run; what is restored then is whole, and the newest.
   @Test(arguments: [false, true]) func theStoreMayFailAtAnyCall(finishesWhenFailing: Bool) throws {
     func run(failing: Int?) throws -> SnapshotHarness {
-      let harness = harness(shards: 2) { $0.baseEvery = 1 }
+      let harness = harness { $0.baseEvery = 1 }
       harness.store.finishesWhenFailing = finishesWhenFailing
       var writes = 0
       harness.store.fault = { call, _, _ in
@@ -184,8 +184,8 @@ import Testing
         writes += 1
         return writes - 1 == failing
       }
-      for id in UInt64(1)...5 {
-        for _ in 0..<3 { harness.push() }
+      for id in UInt64(1)...4 {
+        harness.push()
         harness.snapshot(id: id)
         #expect(harness.replies[id] != nil)
         harness.pass(milliseconds: 5_000)
@@ -208,7 +208,7 @@ import Testing
     }
     let undisturbed = try run(failing: nil)
     let calls = undisturbed.store.calls.filter { [.create, .write, .finish, .remove].contains($0) }.count
-    #expect(calls > 60)
+    #expect(calls > 30)
     var failed = 0
     for call in 0..<calls {
       failed += try run(failing: call).keeper.statistics == undisturbed.keeper.statistics ? 0 : 1

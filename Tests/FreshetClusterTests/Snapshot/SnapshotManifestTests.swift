@@ -73,7 +73,8 @@ import Testing
       "", "shard-0012", "shard-12/0000000345-ffffffffffffffff.manifest", "shard-0012/345-ffffffffffffffff.manifest",
       "shard-0012/0000000345-FFFFFFFFFFFFFFFF.manifest", "shard-0012/0000000345-ffffffffffffffff-other.rows",
       "shard-0012/0000000345-ffffffffffffffff.manifest.tmp", "shard-70000/0000000345-ffffffffffffffff.manifest",
-      "x/shard-0012/0000000345-ffffffffffffffff.manifest", "shard-0012/0000000345-ffffffffffffffff-base.manifest",
+      "shard-0012/18446744073709551615-ffffffffffffffff.manifest", "x/shard-0012/0000000345-ffffffffffffffff.manifest",
+      "shard-0012/0000000345-ffffffffffffffff-base.manifest",
     ] { #expect(SnapshotFileName(name) == nil, "\(name)") }
   }
 }
