@@ -6,7 +6,8 @@ import FreshetTable
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bench", abstract: "Measure a part of Freshet on this machine.", subcommands: [Table.self, Snapshot.self])
+    commandName: "bench", abstract: "Measure a part of Freshet on this machine.",
+    subcommands: [Table.self, Snapshot.self])
 
   struct Table: ParsableCommand {
     static let configuration = CommandConfiguration(
