@@ -67,6 +67,7 @@ extension TableCore {
     var left = limit - cutCopies.take(limit: limit, into: &rows)
     while left > 0 && store.pendingCount > 0 {
       let count = store.takePending(limit: min(left, Self.chunk), into: self.rows)
+      precondition(count > 0, "table \(layout.name) has lost \(store.pendingCount) rows of a cut")
       appendRows(count, to: &rows)
       left -= count
     }
