@@ -113,7 +113,7 @@ import Testing
     #expect(header.rows == nil)
     let rows = try inspect(name, verify: true, rows: 5)
     #expect(rows.file?.verified?.rows == 2)
-    #expect(rows.file?.verified?.blocks == 3)
+    #expect(rows.file?.verified?.blocks == 2)
     #expect(
       rows.rows == [
         InspectReport.Row(table: "user", fid: 10, minutes: 10, weights: [1, -0.5], state: [0.25, 10]),
