@@ -47,8 +47,8 @@ class Cluster(integration.Cluster):
         self.proxies = [Proxy(port) for port in self.server_ports]
         self.has_snapshots = "snapshot:" in self.command("config", "print").stdout
         if self.has_snapshots:
-            self.settings["snapshot.store"] = str(disk.path)
-            self.settings["snapshot.interval_ms"] = 5_000
+            self.settings["snapshot.store"] = str(disk.path / "snapshots")
+            self.settings["snapshot.interval_ms"] = 3_000
         self.names = [f"ps{index}" for index in range(integration.SERVERS)]
         self.names += [f"trainer{index}" for index in range(TRAINERS)]
         self.names += [f"joiner{index}" for index in range(JOINERS)]
