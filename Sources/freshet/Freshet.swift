@@ -14,6 +14,7 @@ struct Freshet: AsyncParsableCommand {
       UpCommand.self, ParameterServerCommand.self, TrainerCommand.self, JoinerCommand.self, ServeCommand.self,
       ReplayCommand.self,
       ControlCommand.self,
+      InspectCommand.self,
       QueryCommand.self,
       ConfigCommand.self,
       BenchCommand.self,

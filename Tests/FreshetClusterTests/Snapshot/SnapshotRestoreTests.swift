@@ -41,7 +41,7 @@ import Testing
 
   @Test(arguments: variants) func aRestoredServerEqualsTheOneThatWasCut(variant: Variant) throws {
     var restored = 0
-    for seed in UInt64(1)...8 {
+    for seed in UInt64(1)...6 {
       let harness = SnapshotHarness(
         model: TestModel.deep.changed(variant.change), comparesStatistics: variant.comparesStatistics, seed: seed)
       for _ in 0..<3 {
@@ -116,7 +116,7 @@ import Testing
   @Test func aDamagedSnapshotIsSkippedForTheOneBeforeItAndReported() throws {
     var random = SeededGenerator(seed: 11)
     for seed in UInt64(1)...12 {
-      let harness = SnapshotHarness(shards: 1, seed: seed)
+      let harness = SnapshotHarness(model: .tiny, shards: 1, seed: seed)
       for id in UInt64(1)...7 {
         for _ in 0..<5 { harness.push() }
         harness.snapshot(id: id)
@@ -166,9 +166,11 @@ import Testing
   }
 
   @Test func aThousandSingleByteChangesOfASnapshotAreAllFound() throws {
-    let harness = SnapshotHarness(shards: 1)
+    let harness = SnapshotHarness(model: .tiny, shards: 3)
     for _ in 0..<60 { harness.push(rows: 12, fids: 1000) }
     harness.snapshot(id: 1)
+    // The shard that keeps no validation: a small file, of which every part is met.
+    for name in harness.store.files.keys where !name.hasPrefix("shard-0002") { harness.store.lose(name) }
     let configuration = SnapshotHarness.configuration(harness.model, harness.map, life: 2)
     let names = harness.store.files.keys.sorted()
     #expect(names.count == 2)
@@ -185,7 +187,7 @@ import Testing
       } catch { #expect(error.kind == .noneWhole) }
       harness.store.flip(name, at: position, mask: mask)
     }
-    #expect(try harness.restart()[0].manifest != nil)
+    #expect(try harness.restart()[2].manifest != nil)
   }
 
   @Test func withNoWholeSnapshotTheServerRefusesToStartAndSaysWhatIsWrongWithEach() throws {
