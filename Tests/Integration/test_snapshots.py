@@ -14,6 +14,8 @@ from waiting import wait_until
 
 RATINGS = 9_000
 RATE = 3_000
+# Leaves time for some crashes.
+SLOW_RATE = 900
 INTERVAL_MS = 300
 
 
@@ -67,13 +69,13 @@ def stop(cluster, name, within=10.0):
 
 
 def kill_servers_in_the_middle(cluster):
-    """Kills one server after the other while ratings come, each after it has saved something in this life."""
-    replay = cluster.start_replay("--limit", RATINGS, "--rate", RATE)
+    """Kills one server after the other while it learns, each after it has saved something in this life."""
+    replay = cluster.start_replay("--limit", RATINGS, "--rate", SLOW_RATE)
     cluster.wait_for_examples(RATINGS // 9)
     kills = 0
     for name in ("ps1", "ps0", "ps1"):
-        wait_until(lambda: cluster.info(name)["bases"] >= 8, f"{name} has saved every shard", 20)
-        if not replay.is_running:
+        wait_until(lambda: cluster.info(name)["bases"] >= SHARDS // SERVERS, f"{name} has saved every shard", 30)
+        if cluster.examples() == RATINGS:
             break
         cluster.kill(name)
         kills += 1
@@ -152,7 +154,7 @@ def test_stopping_in_the_middle_of_the_stream_is_quick_and_loses_nothing(saved):
     cluster = saved()
     replay = cluster.start_replay("--limit", RATINGS, "--rate", RATE)
     cluster.wait_for_examples(RATINGS // 6)
-    assert replay.is_running
+    assert cluster.examples() < RATINGS
     stop(cluster, "ps0", within=5)
     restart(cluster, "ps0")
     assert replay.wait(60) == 0, replay.log
@@ -200,7 +202,7 @@ def test_a_store_of_another_model_is_refused(saved):
 
 def test_only_the_newest_snapshots_stay(saved, store):
     cluster = saved(**{"snapshot.keep": 2, "snapshot.interval_ms": 3_600_000})
-    replay = cluster.start_replay("--limit", RATINGS, "--rate", RATE)
+    replay = cluster.start_replay("--limit", RATINGS, "--rate", SLOW_RATE)
     for number in range(1, 6):
         cluster.wait_for_examples(number * RATINGS // 7)
         cluster.command("ctl", "snapshot")
@@ -224,9 +226,9 @@ def test_a_server_answers_loading_while_it_restores(saved, s3):
         assert client.ping()
         assert cluster.info("ps0")["loading"] == 1
         for words in (["CLAIM", "0"], ["METRICS"], ["SNAPSHOT"], ["ROW", "embedding", "1"]):
-            with pytest.raises(redis.ResponseError, match="restored|LOADING") as caught:
+            # What redis-py makes of `-LOADING`.
+            with pytest.raises(redis.BusyLoadingError, match="the shards are being restored"):
                 client.execute_command(*words)
-            assert isinstance(caught.value, redis.BusyLoadingError) or "LOADING" in str(caught.value)
     proxy.gate.set()
     wait_until_open(cluster, "ps0")
     cluster.expect_exactly(RATINGS)

@@ -4,37 +4,47 @@ import FreshetStore
 import NIOCore
 
 extension ParameterServerRole {
-  /// On the loop: an endpoint whose shards are empty, or that waits for them to be restored.
-  func makeEndpoint(_ store: (any FileStore)?, _ loop: any EventLoop, _ outcome: RoleOutcome) -> ParameterServerEndpoint
-  {
+  /// What the server's shards are in this life.
+  func machine(isSnapshotted: Bool) -> ShardServer.Configuration {
     let settings = configuration.parameterServer
-    let machine = ShardServer.Configuration(
+    return ShardServer.Configuration(
       map: configuration.cluster.map, server: server, layouts: tables.layouts,
       generation: UInt64.random(in: 1 ... .max), deltaLogBytes: settings.deltaLogBytes,
-      maximumRows: settings.maximumRowsPerRequest, isSnapshotted: store != nil)
-    let servers = configuration.cluster.servers
-    let taskCount = configuration.model.tasks.count
-    guard let store else {
-      return ParameterServerEndpoint(
-        phase: .open(ShardServer(configuration: machine), nil), servers: servers, taskCount: taskCount)
-    }
+      maximumRows: settings.maximumRowsPerRequest, isSnapshotted: isSnapshotted)
+  }
+
+  /// An endpoint whose shards are empty, or with a store, one that waits for `restore`.
+  func makeEndpoint(_ machine: ShardServer.Configuration, _ store: (any FileStore)?) -> ParameterServerEndpoint {
+    let phase: ParameterServerEndpoint.Phase =
+      if let store {
+        .loading(Restoration(storeName: store.description))
+      } else {
+        .open(ShardServer(configuration: machine), nil)
+      }
+    return ParameterServerEndpoint(
+      phase: phase, servers: configuration.cluster.servers, taskCount: configuration.model.tasks.count)
+  }
+
+  /// Reads the shards from the store, in the background, and opens the endpoint. A failure ends the role.
+  func restore(
+    _ machine: ShardServer.Configuration, from store: any FileStore,
+    into endpoint: NIOLoopBound<ParameterServerEndpoint>, on loop: any EventLoop, _ outcome: RoleOutcome
+  ) {
     logger.info("restoring", metadata: ["store": "\(store.description)"])
-    let restoration = Restoration(storeName: store.description)
-    let endpoint = ParameterServerEndpoint(phase: .loading(restoration), servers: servers, taskCount: taskCount)
-    let bound = NIOLoopBound(endpoint, eventLoop: loop)
-    let compressor = ZstdCompressor(level: 1)
-    restoration.start(store: store, compressor: compressor, configuration: machine) { [self] result in
-      guard !outcome.isEnded else { return }
-      loop.execute {
-        do {
-          open(bound.value, try result.get(), machine, store, restoration, loop)
-          logReady(bound.value.listener?.port)
-        } catch {
-          outcome.fail(error)
+    loop.execute {
+      guard case .loading(let restoration) = endpoint.value.phase else { return }
+      restoration.start(store: store, compressor: ZstdCompressor(level: 1), configuration: machine) { result in
+        guard !outcome.isEnded else { return }
+        loop.execute {
+          do {
+            open(endpoint.value, try result.get(), machine, store, restoration, loop)
+            logReady(endpoint.value.listener?.port)
+          } catch {
+            outcome.fail(error)
+          }
         }
       }
     }
-    return endpoint
   }
 
   private func open(

@@ -49,7 +49,8 @@ public struct ParameterServerRole: Service {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let loop = group.next()
     let outcome = RoleOutcome()
-    let endpoint = try await loop.submit { NIOLoopBound(makeEndpoint(store, loop, outcome), eventLoop: loop) }.get()
+    let machine = machine(isSnapshotted: store != nil)
+    let endpoint = try await loop.submit { NIOLoopBound(makeEndpoint(machine, store), eventLoop: loop) }.get()
     let settings = configuration.parameterServer
     let address = configuration.cluster.servers[server.value]
     let listener = try await RESPServer.start(
@@ -62,10 +63,10 @@ public struct ParameterServerRole: Service {
       endpoint.value.handle(request, responder)
     }
     loop.execute { endpoint.value.listener = listener }
+    if let store { restore(machine, from: store, into: endpoint, on: loop, outcome) } else { logReady(listener.port) }
     let seal = repeated(on: loop, everyMs: Int64(settings.syncIntervalMs)) { endpoint.value.seal() }
     let sweep = repeated(on: loop, everyMs: Self.sweepIntervalMs) { endpoint.value.keepHouse() }
     onListening(listener.port)
-    if store == nil { logReady(listener.port) }
     let end: Result<Void, any Error>
     do {
       try await withTaskCancellationHandler {
