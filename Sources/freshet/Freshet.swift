@@ -21,7 +21,9 @@ struct Freshet: AsyncParsableCommand {
       SimulateCommand.self,
     ])
 
-  private static let usageCodes: Set = ["usage", "configuration", "schema", "bad-option", "kafka-invalid-property", "snapshot-mismatch"]
+  private static let usageCodes: Set = [
+    "usage", "configuration", "schema", "bad-option", "kafka-invalid-property", "snapshot-mismatch",
+  ]
 
   /// Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
   static func main() async {
