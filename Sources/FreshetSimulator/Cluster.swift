@@ -45,7 +45,8 @@ final class Cluster {
       case .examples: oracle.committed(partition.partition, records)
       default:
         for record in records {
-          oracle.committed(deadLetter: DeadLetterReason(rawValue: String(decoding: record.payload ?? [], as: UTF8.self))!)
+          oracle.committed(
+            deadLetter: DeadLetterReason(rawValue: String(decoding: record.payload ?? [], as: UTF8.self))!)
         }
       }
     }

@@ -126,7 +126,7 @@ struct Scenario {
     group.sessionTimeoutMs = world.draw(500...3_000)
     group.rebalanceTimeoutMs = world.draw(300...3_000)
     transactionTimeoutMs = world.draw(2_000...6_000)
-    losesExamples = world.chance(20)
+    losesExamples = world.chance(40)
   }
 
   func has(_ fault: Fault) -> Bool { faults.contains(fault) }

@@ -151,7 +151,8 @@ private struct WorkloadBuilder {
 
   private func feature(_ request: String, _ time: Int64, user: Int, item: Int, tags: [String]) -> String {
     let list = tags.map { "\"\($0)\"" }.joined(separator: ",")
-    return #"{"request_id":"\#(request)","event_time":\#(time),"user_id":\#(user),"item_id":\#(item),"tags":[\#(list)]}"#
+    return
+      #"{"request_id":"\#(request)","event_time":\#(time),"user_id":\#(user),"item_id":\#(item),"tags":[\#(list)]}"#
   }
 
   private func action(_ request: String, _ time: Int64, _ kind: String, _ value: Int) -> String {

@@ -4,16 +4,16 @@ import Testing
 @Suite struct SimulationTests {
   /// The faults and reactions that 300 seeds have to meet, and how often at least; fewer prove too little.
   static let needed: [Happening: Int] = [
-    .messageLost: 200, .delaySpike: 200, .duplicateRequest: 200, .requestOfDeadConnection: 20, .connectionReset: 50,
-    .partition: 50, .oneWayPartition: 50, .corruptFrame: 50, .busyServer: 50,
-    .serverCrash: 50, .trainerCrash: 50, .joinerCrash: 50, .replicaCrash: 20, .pause: 200, .gracefulStop: 20,
-    .rebalance: 300, .secondOwner: 20, .memberExpired: 50, .brokerOutage: 50, .brokerRefusal: 100, .retention: 5,
-    .unsafeRetention: 1, .transactionAborted: 20, .transactionExpired: 2, .producerFenced: 2,
-    .crashWhileWriting: 20, .unsyncedLost: 3, .unsyncedTorn: 3, .writeFailed: 100, .diskFull: 50, .slowDisk: 500,
-    .bitFlip: 3,
-    .fencedPush: 50, .watermarkRefusal: 5, .duplicatePush: 20, .claimAgain: 500, .snapshotStored: 500, .deltaStored: 500,
-    .snapshotAbandoned: 10, .snapshotRestored: 50, .snapshotSkipped: 3, .restoreRefused: 1, .replicaGap: 10,
-    .replicaBase: 300, .joinerRestored: 20, .deadLetter: 300, .gapDetected: 1,
+    .messageLost: 50, .delaySpike: 300, .duplicateRequest: 50, .requestOfDeadConnection: 15, .connectionReset: 80,
+    .partition: 80, .oneWayPartition: 80, .corruptFrame: 30, .busyServer: 50,
+    .serverCrash: 80, .trainerCrash: 80, .joinerCrash: 80, .replicaCrash: 50, .pause: 200, .gracefulStop: 100,
+    .rebalance: 500, .secondOwner: 40, .memberExpired: 100, .brokerOutage: 100, .brokerRefusal: 50, .retention: 8,
+    .unsafeRetention: 2, .transactionAborted: 30, .transactionExpired: 3, .producerFenced: 3,
+    .crashWhileWriting: 10, .unsyncedLost: 4, .unsyncedTorn: 4, .writeFailed: 100, .diskFull: 30, .slowDisk: 1_000,
+    .bitFlip: 5,
+    .fencedPush: 20, .duplicatePush: 150, .watermarkRefusal: 2, .claimAgain: 250, .snapshotStored: 800,
+    .deltaStored: 600, .snapshotAbandoned: 20, .snapshotRestored: 80, .snapshotSkipped: 3, .restoreRefused: 5,
+    .storeWiped: 3, .replicaGap: 1, .replicaBase: 500, .joinerRestored: 200, .deadLetter: 300, .gapDetected: 1,
   ]
 
   @Test func threeHundredClustersHoldEveryPromiseAndMeetEveryFault() async {

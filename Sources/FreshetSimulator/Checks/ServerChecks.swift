@@ -14,7 +14,8 @@ struct ServerChecks {
   /// By partition, by position in `shards`.
   private var marks: [[Int64]]
 
-  init(world: World, oracle: Oracle, name: String, machine: ShardServer, shards: [Int], partitions: Int, taskCount: Int) {
+  init(world: World, oracle: Oracle, name: String, machine: ShardServer, shards: [Int], partitions: Int, taskCount: Int)
+  {
     self.world = world
     self.oracle = oracle
     self.name = name

@@ -173,7 +173,9 @@ final class SimulatedDisk: FileStore, @unchecked Sendable {
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(FileStoreError) -> Int {
       let count = min(buffer.count, bytes.count - position)
-      bytes.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count])) }
+      bytes.withUnsafeBytes {
+        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count]))
+      }
       position += count
       return count
     }

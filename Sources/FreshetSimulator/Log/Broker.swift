@@ -118,7 +118,9 @@ final class Broker {
   }
 
   /// Calls `body` once when readers of the partition may find more.
-  func wait(for partition: TopicPartition, _ body: @escaping () -> Void) { waiters[partition, default: []].append(body) }
+  func wait(for partition: TopicPartition, _ body: @escaping () -> Void) {
+    waiters[partition, default: []].append(body)
+  }
 
   private func wake(_ partition: TopicPartition) {
     guard let waiting = waiters.removeValue(forKey: partition) else { return }

@@ -138,7 +138,9 @@ final class Connection {
     toClient.isStalled = true
     let client = client
     let server = server
-    if isUp(client, clientLife) { world.after(world.draw(0...50_000), for: client) { [self] in closeForClient("reset") } }
+    if isUp(client, clientLife) {
+      world.after(world.draw(0...50_000), for: client) { [self] in closeForClient("reset") }
+    }
     if isUp(server, serverLife) { world.after(world.draw(0...3_000_000), for: server) { [self] in closeForServer() } }
   }
 

@@ -27,7 +27,8 @@ final class ExampleFeed {
   private var seeks = 0
 
   init(
-    owner: SimulatedProcess, broker: Broker, layout: ExampleLayout, limit: Int, deliver: @escaping (TrainerEvent) -> Void
+    owner: SimulatedProcess, broker: Broker, layout: ExampleLayout, limit: Int,
+    deliver: @escaping (TrainerEvent) -> Void
   ) {
     self.owner = owner
     self.broker = broker

@@ -292,7 +292,8 @@ final class JoinerProcess: SimulatedProcess, GroupMember {
       }
     case .drained:
       guard let topic = output.needsEnd else { return join(partitions.dropFirst(), then) }
-      confirmEnd(topic, partition) { [self] isConfirmed in join(isConfirmed ? partitions : partitions.dropFirst(), then) }
+      confirmEnd(topic, partition) { [self] isConfirmed in join(isConfirmed ? partitions : partitions.dropFirst(), then)
+      }
     }
   }
 
@@ -358,7 +359,9 @@ final class JoinerProcess: SimulatedProcess, GroupMember {
     var positions: [TopicPartition: Broker.CommittedOffset] = [:]
     var points: [Int: JoinerCommitPoint] = [:]
     for partition in joining.keys.sorted() {
-      guard let point = joining[partition]!.machine.commitPoint, point != joining[partition]!.committed else { continue }
+      guard let point = joining[partition]!.machine.commitPoint, point != joining[partition]!.committed else {
+        continue
+      }
       points[partition] = point
       for (topic, next) in [(Topic.features, point.featureNext), (.actions, point.actionNext)] {
         positions[TopicPartition(topic: topic, partition: partition)] = Broker.CommittedOffset(

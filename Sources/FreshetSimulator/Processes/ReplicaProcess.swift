@@ -59,7 +59,8 @@ final class ReplicaProcess: SimulatedProcess {
     for action in machine.handle(event, now: world.now) {
       switch action {
       case .sync(let server, let body): sync(server, body)
-      case .fresh(let receipt): note("is fresh for partition {0} up to {1}", Int64(receipt.partition.value), receipt.end.value)
+      case .fresh(let receipt):
+        note("is fresh for partition {0} up to {1}", Int64(receipt.partition.value), receipt.end.value)
       case .notice(let text): note("says", text: text)
       }
     }

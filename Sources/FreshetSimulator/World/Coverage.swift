@@ -6,7 +6,8 @@ public enum Happening: Int, CaseIterable, Sendable, Comparable {
   // Processes
   case serverCrash, trainerCrash, joinerCrash, replicaCrash, pause, gracefulStop
   // Groups and the log
-  case rebalance, secondOwner, memberExpired, brokerOutage, brokerRefusal, retention, unsafeRetention, transactionAborted,
+  case rebalance, secondOwner, memberExpired, brokerOutage, brokerRefusal, retention, unsafeRetention,
+    transactionAborted,
     transactionExpired, producerFenced
   // Disks
   case crashWhileWriting, unsyncedLost, unsyncedTorn, writeFailed, diskFull, slowDisk, bitFlip
