@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import uuid
@@ -179,6 +180,17 @@ class Cluster:
         """No process has failed. Those that a test ended by a signal have not."""
         for name, process in self.processes.items():
             assert not process.has_failed, f"{name} ended with exit code {process.popen.returncode}"
+
+    def wait_until_assigned(self, seconds=40.0):
+        """Until joiners and trainers have all partitions. A group that forms may take as long as its poll interval (15 s)."""
+        def held(role):
+            names = [name for name in self.processes if name.startswith(role)]
+            partition = re.compile(r"partition_\d+$")
+            return sum(bool(partition.match(key)) for name in names for key in self.info(name))
+        for role in ("joiner", "trainer"):
+            wait_until(
+                lambda role=role: held(role) == self.partitions, f"the {role}s have all partitions", seconds,
+                check=self.check_healthy)
 
     def wait_until_ready(self, seconds=30.0):
         """Until the replica has a copy of every shard, and every item of the catalog's topic."""

@@ -18,6 +18,7 @@ def streaming(make_cluster):
     def start(**options):
         cluster = make_cluster()
         cluster.start_all(**options)
+        cluster.wait_until_assigned()
         cluster.start_replay("--limit", RATINGS, "--rate", RATE)
         cluster.wait_for_examples(RATINGS // 6)
         return cluster

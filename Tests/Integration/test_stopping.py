@@ -14,6 +14,7 @@ SECONDS = 4.0
 def test_a_role_ends_soon_after_sigterm_and_comes_back(make_cluster, name, record_property):
     cluster = make_cluster()
     cluster.start_all()
+    cluster.wait_until_assigned()
     cluster.start_replay("--limit", RATINGS, "--rate", RATE)
     cluster.wait_for_examples(RATINGS // 6)
     assert cluster.processes["replay0"].is_running, "otherwise there was nothing in hand"
@@ -35,6 +36,7 @@ def test_a_trainer_that_is_stopped_has_its_batches_acknowledged(make_cluster):
     """What it has pushed is applied once: the next trainer starts where it ended, and nothing comes twice."""
     cluster = make_cluster()
     cluster.start_all(trainers=1)
+    cluster.wait_until_assigned()
     cluster.start_replay("--limit", RATINGS, "--rate", RATE)
     cluster.wait_for_examples(RATINGS // 6)
     assert cluster.processes["trainer0"].stop() == 0
