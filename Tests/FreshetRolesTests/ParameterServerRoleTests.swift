@@ -1,3 +1,4 @@
+import Foundation
 import FreshetCluster
 import FreshetCore
 import FreshetModel
@@ -36,6 +37,65 @@ import Testing
     let gradients = [Float](repeating: 1, count: fids.count * 17)
     gradients.withUnsafeBufferPointer { writer.write(floats: $0) }
     return ByteBuffer(bytes: writer.bytes)
+  }
+
+  /// Runs a server until `body` has returned, and has it stop in order.
+  private static func withServer(
+    _ configuration: FreshetConfiguration, _ body: (RESPConnection) async throws -> Void
+  ) async throws {
+    let (ports, port) = AsyncStream.makeStream(of: Int.self)
+    let role = try ParameterServerRole(
+      configuration: configuration, index: 0, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    ) { port.yield($0) }
+    let running = Task { try await role.run() }
+    let listening = try #require(await ports.first { _ in true })
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let client = try await RESPConnection.connect(
+      .standard(host: "127.0.0.1", port: listening, password: nil), on: group)
+    let deadline = Instant.now().advanced(byMs: 10_000)
+    while try await info("snapshot", client)["loading"] != "0" && Instant.now() < deadline {
+      try await Task.sleep(for: .milliseconds(2))
+    }
+    try await body(client)
+    // The client stays connected: an idle one must not hold up the end.
+    let stoppedAt = Instant.now()
+    running.cancel()
+    try await running.value
+    #expect(Instant.now().milliseconds(since: stoppedAt) < 5_000)
+    await client.close()
+    try await group.shutdownGracefully()
+  }
+
+  private static func info(_ section: String, _ connection: RESPConnection) async throws -> [String: String] {
+    ClusterStatus.parse(info: try await connection.command(["INFO", section]).text ?? "")
+  }
+
+  @Test func whatIsLearnedBeforeTheEndIsThereInTheNextLife() async throws {
+    let directory = FileManager.default.temporaryDirectory.path + "/freshet-role-" + UUID().uuidString
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    var configuration = try Self.configuration()
+    configuration.snapshot.store = directory
+    configuration.snapshot.intervalMs = 3_600_000
+    var epoch = Epoch(0)
+    try await Self.withServer(configuration) { client in
+      let claim = try #require(
+        ClaimReply(integers: try await client.command(["CLAIM", "0"]).elements?.compactMap(\.integer) ?? []))
+      epoch = claim.epoch
+      let push = ParameterServerCommand.push(
+        PartitionID(0), claim.epoch, from: .none, to: Offset(7), Self.push([1, 2, 3], table: 1, minutes: 100))
+      #expect(try await client.send { push.encode(into: &$0) } == .ok)
+    }
+    try await Self.withServer(configuration) { client in
+      let info = try await Self.info("snapshot", client)
+      #expect(info["restored_shards"] == "1" && info["restored_rows"] == "3" && info["restored_skipped"] == "0")
+      let claim = try #require(
+        ClaimReply(integers: try await client.command(["CLAIM", "0"]).elements?.compactMap(\.integer) ?? []))
+      #expect(claim.watermarks.map(\.watermark) == [Offset(7)])
+      #expect(claim.epoch != epoch)
+      #expect(try await client.command(["ROW", "embedding/user_id", "2"]).elements?.first == .integer(1))
+      let snapshots = try await client.command(["SNAPSHOT"]).elements
+      #expect(snapshots?.count == 1 && snapshots?.first?.elements?.first == .integer(0))
+    }
   }
 
   private static func tables(_ connection: RESPConnection) async throws -> [String: String] {

@@ -63,7 +63,7 @@ import Testing
 
   @Test func secretsAreNotPrinted() throws {
     let text = try configuration([:], Self.variables).effectiveYAML
-    #expect(text.contains("access_key_id: environment-key"))
+    #expect(text.contains("access_key_id: environment-key") && text.contains("region: eu-west-1"))
     #expect(!text.contains("environment-secret") && !text.contains("environment-token"))
   }
 

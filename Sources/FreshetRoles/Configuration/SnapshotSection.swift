@@ -52,7 +52,7 @@ extension SnapshotSection.S3 {
       }
       self.endpoint = parsed
     }
-    region = try section.optionalString("region", variables: ["AWS_REGION", "AWS_DEFAULT_REGION"]) ?? "us-east-1"
+    region = try section.string("region", variables: ["AWS_REGION", "AWS_DEFAULT_REGION"], default: "us-east-1")
     // Key, secret and token belong together: a token of the environment does not go with a key of the file.
     let isGiven = try section.isGiven("access_key_id")
     func variables(_ name: String) -> [String] { isGiven ? [] : [name] }

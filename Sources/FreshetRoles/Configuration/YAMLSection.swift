@@ -69,11 +69,21 @@ final class YAMLSection {
   }
 
   /// - Parameter variables: Of the environment; the first of them that is set counts where the key is not given.
+  func string(_ key: String, variables: [String], default fallback: String) throws(ConfigurationError) -> String {
+    let text = try scalar(key) ?? value(ofFirst: variables) ?? fallback
+    source.note(path + [key], Self.quoted(text))
+    return text
+  }
+
+  /// - Parameter variables: As for `string`.
   func optionalString(_ key: String, variables: [String]) throws(ConfigurationError) -> String? {
-    let given = try scalar(key)
-    let text = given ?? variables.lazy.compactMap { self.source.environment[$0] }.first { !$0.isEmpty }
+    let text = try scalar(key) ?? value(ofFirst: variables)
     source.note(path + [key], text.map { Self.quoted($0) } ?? "null")
     return text
+  }
+
+  private func value(ofFirst variables: [String]) -> String? {
+    variables.lazy.compactMap { self.source.environment[$0] }.first { !$0.isEmpty }
   }
 
   func optionalBool(_ key: String) throws(ConfigurationError) -> Bool? {
