@@ -23,7 +23,7 @@ struct SimulateCommand: AsyncParsableCommand {
 
   func run() async throws {
     let began = Date()
-    let isTerminal = isatty(fileno(stderr)) != 0
+    let isTerminal = isatty(STDERR_FILENO) != 0
     var shown = Date.distantPast
     var traces = ""
     let runner = SeedRunner(threads: threads, untilFailure: untilFailure, keepsTraces: verbose)

@@ -25,13 +25,17 @@ final class ExampleFeed {
   private let deliver: (TrainerEvent) -> Void
   private var partitions: [Int: Partition] = [:]
   private var seeks = 0
+  private let consumers: ConsumerGroup
+  private var member = 0
+  private var generation = 0
 
   init(
-    owner: SimulatedProcess, broker: Broker, layout: ExampleLayout, limit: Int,
+    owner: SimulatedProcess, broker: Broker, consumers: ConsumerGroup, layout: ExampleLayout, limit: Int,
     deliver: @escaping (TrainerEvent) -> Void
   ) {
     self.owner = owner
     self.broker = broker
+    self.consumers = consumers
     self.layout = layout
     self.limit = limit
     self.deliver = deliver
@@ -39,7 +43,9 @@ final class ExampleFeed {
 
   // MARK: - The group
 
-  func assign(_ assigned: [Int]) {
+  func assign(_ assigned: [Int], member: Int, generation: Int) {
+    self.member = member
+    self.generation = generation
     for partition in assigned where partitions[partition] == nil {
       partitions[partition] = Partition()
       deliver(.assigned(PartitionID(Int32(partition))))
@@ -87,9 +93,14 @@ final class ExampleFeed {
   func commit(_ partition: PartitionID, _ offset: Offset) {
     let number = Int(partition.value)
     guard partitions[number] != nil else { return }
-    let broker = broker
+    let (broker, consumers, member, generation) = (broker, consumers, member, generation)
     broker.call(
-      from: owner, { broker.commit(Self.group, TopicPartition(topic: .examples, partition: number), offset.value) }
+      from: owner,
+      {
+        // A zombie's would take the group back.
+        guard consumers.accepts(member: member, generation: generation) else { return }
+        broker.commit(Self.group, TopicPartition(topic: .examples, partition: number), offset.value)
+      }
     ) {}
   }
 

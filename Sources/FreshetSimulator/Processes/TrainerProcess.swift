@@ -37,9 +37,9 @@ final class TrainerProcess: SimulatedProcess, GroupMember {
       configuration: Trainer.Configuration(
         tables: model.tables, map: oracle.map, batchSize: scenario.batchSize, pipelineDepth: scenario.pipelineDepth,
         maximumUnacknowledged: scenario.maximumUnacknowledged, allowsGap: false, seed: world.drawSeed()))
-    feed = ExampleFeed(owner: self, broker: broker, layout: model.extractor.layout, limit: scenario.queuedExamples) {
-      [unowned self] in handle($0)
-    }
+    feed = ExampleFeed(
+      owner: self, broker: broker, consumers: group, layout: model.extractor.layout, limit: scenario.queuedExamples
+    ) { [unowned self] in handle($0) }
     links = servers.map { server in
       ServerLink(
         owner: self, server: server,
@@ -90,7 +90,7 @@ final class TrainerProcess: SimulatedProcess, GroupMember {
 
   func groupAssigns(_ partitions: [Int], member: Int, generation: Int) {
     note("is given {0} partitions", Int64(partitions.count))
-    feed?.assign(partitions)
+    feed?.assign(partitions, member: member, generation: generation)
   }
 
   // MARK: - The machine
