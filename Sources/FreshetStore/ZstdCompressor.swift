@@ -6,8 +6,13 @@ public struct ZstdCompressor: BlockCompressor {
   /// 1 is the fastest that still pays on embedding rows; see docs/performance.md.
   public let level: Int32
 
+  /// For snapshots, whose rows come in byte planes: those compress so well that the next faster level makes them smaller
+  /// than level 1 makes the rows as they are, in less time; see docs/performance.md.
+  public static let forSnapshots = ZstdCompressor(level: -1)
+
+  /// - Parameter level: In `-7...19`, 0 excepted. Below 0 it gives up ratio for speed.
   public init(level: Int32) {
-    precondition((1...19).contains(level))
+    precondition((-7...19).contains(level) && level != 0)
     self.level = level
   }
 

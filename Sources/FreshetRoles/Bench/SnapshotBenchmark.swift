@@ -111,7 +111,8 @@ public struct SnapshotBenchmark {
     server = nil
     let restoreBegan = Instant.now()
     let restored = try SnapshotRestorer(
-      store: DirectoryStore(reading: deltaDirectory), compressor: ZstdCompressor(level: 1), configuration: configuration
+      store: DirectoryStore(reading: deltaDirectory), compressor: ZstdCompressor.forSnapshots,
+      configuration: configuration
     ).restore()
     let again = ShardServer(configuration: configuration, restored: restored)
     _ = try probe.withUnsafeBytes { try again.pull($0) }

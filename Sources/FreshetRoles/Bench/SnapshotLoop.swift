@@ -32,7 +32,7 @@ final class SnapshotLoop {
       settings: Self.settings(baseEvery: baseEvery), life: 1, histories: Self.noHistories(server))
     let inbox = Inbox()
     arrived = inbox
-    writer = SnapshotWriterThread(store: store, compressor: ZstdCompressor(level: 1)) { event in
+    writer = SnapshotWriterThread(store: store, compressor: ZstdCompressor.forSnapshots) { event in
       inbox.events.withLock { $0.append(event) }
     } onEnd: {
       inbox.ended.signal()

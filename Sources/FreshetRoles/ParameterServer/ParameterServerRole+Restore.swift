@@ -33,7 +33,7 @@ extension ParameterServerRole {
     logger.info("restoring", metadata: ["store": "\(store.description)"])
     loop.execute {
       guard case .loading(let restoration) = endpoint.value.phase else { return }
-      restoration.start(store: store, compressor: ZstdCompressor(level: 1), configuration: machine) { result in
+      restoration.start(store: store, compressor: ZstdCompressor.forSnapshots, configuration: machine) { result in
         guard !outcome.isEnded else { return }
         loop.execute {
           do {
@@ -60,7 +60,7 @@ extension ParameterServerRole {
       life: machine.generation, histories: restored.histories)
     let shards = ShardServer(configuration: machine, restored: restored)
     let desk = SnapshotDesk(
-      shards: shards, keeper: keeper, store: store, compressor: ZstdCompressor(level: 1), loop: loop, logger: logger)
+      shards: shards, keeper: keeper, store: store, compressor: ZstdCompressor.forSnapshots, loop: loop, logger: logger)
     endpoint.open(shards, desk, restored: summary)
   }
 
