@@ -67,9 +67,9 @@ final class SnapshotLoop {
     }
     for event in events { perform(keeper.handle(event, shards: shards, now: .now(), time: .now())) }
     if isEndless, repliedTo == lastRequest { request() }
+    peakSideBytes = max(peakSideBytes, keeper.sideBytes(shards: shards))
     if keeper.hasWork {
       perform(keeper.advance(shards: shards, now: .now()))
-      peakSideBytes = max(peakSideBytes, keeper.sideBytes(shards: shards))
     } else if !isEndless {
       usleep(50)
     }
