@@ -9,7 +9,7 @@ import Testing
   /// Runs, checks what must hold all the time, and compares.
   func run(_ options: SyncHarness.Options, seed: UInt64, rounds: Int = 25) -> SyncHarness {
     let harness = SyncHarness(options, seed: seed)
-    let scorer = Scorer(replica: harness.replica)
+    let scorer = Scorer(reader: harness.replica.makeReader())
     var random = SeededGenerator(seed: seed)
     let batch = harness.model.batch((0..<3).map { harness.model.example(offset: $0, fids: 60, random: &random) })
     var areFinite = true
