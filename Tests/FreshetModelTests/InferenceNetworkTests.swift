@@ -72,16 +72,17 @@ struct InferenceBench {
   /// One side's parts of some examples, one after the other.
   func parts(_ network: InferenceNetwork, _ side: RowSide, _ examples: [Int]) -> [Float] {
     var rows: [Float] = []
-    var starts: [Int32] = [0]
+    var starts: [Int32] = []
     var features: [Float] = []
     for example in examples {
+      starts.append(Int32(rows.count / network.rowStride))
       for slot in sides[side].slots {
         for member in members[example][slot] {
           rows += table[member * shape.rowWidth..<(member + 1) * shape.rowWidth]
           // What fills a row up must not matter.
           rows += [Float](repeating: .nan, count: network.rowStride - shape.rowWidth)
         }
-        starts.append(starts.last! + Int32(members[example][slot].count))
+        starts.append(Int32(rows.count / network.rowStride))
       }
       features += sides[side].dense.map { dense[example][$0] }
     }

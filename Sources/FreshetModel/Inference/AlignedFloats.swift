@@ -1,9 +1,10 @@
 /// Memory for kernels, on cache lines: grows, never shrinks.
-final class AlignedFloats {
-  private(set) var start: UnsafeMutablePointer<Float>
-  private(set) var count: Int
+public final class AlignedFloats {
+  public private(set) var start: UnsafeMutablePointer<Float>
+  public private(set) var count: Int
 
-  init(count: Int) {
+  /// All are 0.
+  public init(count: Int) {
     self.count = max(16, count)
     start = Self.allocate(self.count)
   }
@@ -11,7 +12,7 @@ final class AlignedFloats {
   deinit { UnsafeMutableRawPointer(start).deallocate() }
 
   /// Makes room for `count` floats. All are 0 if it had to grow.
-  func reserve(_ count: Int) {
+  public func reserve(_ count: Int) {
     guard count > self.count else { return }
     UnsafeMutableRawPointer(start).deallocate()
     self.count = max(count, self.count * 2)

@@ -85,8 +85,8 @@ public final class InferenceNetwork {
   /// Computes one side's parts of `count` rows.
   /// - Parameters:
   ///   - rows: The embeddings in the order of their occurrence, `rowStride` apart.
-  ///   - starts: `count × slots + 1` positions in `rows`, for the slots of this side: those of part `p`, slot `s` of the side
-  ///     begin at `starts[p × slots + s]`.
+  ///   - starts: For each part `slots + 1` positions in `rows`: those of the side's slot `s` begin at the part's `starts[s]` and
+  ///     end before its `starts[s + 1]`.
   ///   - dense: Row-major `count × dense features of this side`.
   ///   - parts: Where each part goes.
   public func computeParts(

@@ -28,9 +28,10 @@ final class PackedMatrix {
 
   /// - Parameter values: `columns` floats.
   func setRow(_ row: Int, _ values: UnsafePointer<Float>) {
-    for column in 0..<columns {
-      let panel = column / Self.panelColumns
-      weights.start[(panel * rows + row) * Self.panelColumns + column % Self.panelColumns] = values[column]
+    for panel in 0..<panels {
+      let column = panel * Self.panelColumns
+      (weights.start + (panel * rows + row) * Self.panelColumns).update(
+        from: values + column, count: min(Self.panelColumns, columns - column))
     }
   }
 

@@ -2,6 +2,9 @@ import CIntrinsics
 
 /// One side's share of the first layer: pools the side's slots and multiplies them with the layer's rows for them.
 final class SideNetwork {
+  /// Rows that are pooled before they are multiplied.
+  private static let block = 32
+
   let weights: PackedMatrix
   /// Factors of a slot, filled up to vectors of eight.
   let paddedFactors: Int
@@ -13,7 +16,7 @@ final class SideNetwork {
   /// Of one row's input, a multiple of 8.
   private let inputStride: Int
   private let denseOffset: Int
-  private let input = AlignedFloats(count: 16)
+  private let input: AlignedFloats
 
   init(_ shape: NetworkShape, _ side: FeatureSides.Side, poolsByMean: [Bool], columns: Int) {
     self.shape = shape
@@ -24,6 +27,7 @@ final class SideNetwork {
     denseOffset = hasDeepPart ? side.slots.count * paddedFactors : 0
     weights = PackedMatrix(rows: denseOffset + side.dense.count, columns: columns)
     inputStride = (weights.rows + 7) & ~7
+    input = AlignedFloats(count: Self.block * inputStride)
   }
 
   /// - Parameters:
@@ -46,18 +50,22 @@ final class SideNetwork {
     count: Int, rows: UnsafePointer<Float>, rowStride: Int, starts: UnsafePointer<Int32>, dense: UnsafePointer<Float>,
     sumsOffset: Int, factorColumns: Int, into parts: UnsafePointer<UnsafeMutablePointer<Float>>
   ) {
-    input.reserve(count * inputStride)
-    let slots = side.slots.count
-    for number in 0..<count {
-      let target = input.start + number &* inputStride
-      pool(
-        rows, rowStride, starts + number &* slots, into: target, sums: parts[number] + sumsOffset,
-        factorColumns: factorColumns)
-      for feature in 0..<side.dense.count {
-        target[denseOffset &+ feature] = dense[number &* side.dense.count &+ feature]
+    var first = 0
+    while first < count {
+      let end = min(first &+ Self.block, count)
+      for number in first..<end {
+        let target = input.start + (number &- first) &* inputStride
+        pool(
+          rows, rowStride, starts + number &* (side.slots.count &+ 1), into: target, sums: parts[number] + sumsOffset,
+          factorColumns: factorColumns)
+        for feature in 0..<side.dense.count {
+          target[denseOffset &+ feature] = dense[number &* side.dense.count &+ feature]
+        }
       }
+      weights.multiply(
+        input.start, stride: inputStride, count: end &- first, isRectified: false, into: parts + first)
+      first = end
     }
-    weights.multiply(input.start, stride: inputStride, count: count, isRectified: false, into: parts)
   }
 
   /// Sums or averages each slot's rows.
