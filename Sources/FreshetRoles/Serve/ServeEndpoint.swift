@@ -20,6 +20,7 @@ final class ServeEndpoint {
   }
 
   let engine: ServingEngine
+  let replica: Replica
   private let loop: any EventLoop
   private let logger: Logger
   let startedAt = Instant.now()
@@ -30,8 +31,9 @@ final class ServeEndpoint {
   var listener: RESPServer?
   var feed: ReplicaFeed?
 
-  init(engine: ServingEngine, loop: any EventLoop, logger: Logger) {
+  init(engine: ServingEngine, replica: Replica, loop: any EventLoop, logger: Logger) {
     self.engine = engine
+    self.replica = replica
     self.loop = loop
     self.logger = logger
   }
@@ -39,19 +41,20 @@ final class ServeEndpoint {
   func handle(_ request: RESPRequest, _ responder: RESPResponder) {
     let startedAt = Instant.now()
     do throws(WireError) {
-      let command = try ServingCommand(request, limits: engine.limits)
-      switch command {
-      case .recommend(let model, let fields, let topK, let exclude):
+      switch request.name {
+      case "SCORE": return reply(try engine.score(request), responder, since: startedAt)
+      case "SCOREJSON": return reply(try engine.scoreJSON(request), responder, since: startedAt)
+      default: break
+      }
+      switch try ServingCommand(request, limits: engine.limits) {
+      case .score, .scoreJSON: preconditionFailure("answered above")
+      case .recommend(let model, let fields, let topK, let filters, let exclude):
         guard recommendations.count < Self.maximumRecommendations else {
           throw WireError(.busy, "\(recommendations.count) recommendations wait, which is the limit; try again later")
         }
         let recommendation = try engine.beginRecommendation(
-          model: model, fields: fields, topK: topK, exclude: exclude)
+          model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
         enqueue(Pending(recommendation: recommendation, responder: responder, startedAt: startedAt))
-      case .score(let model, let fields, let candidates):
-        reply(try engine.score(model: model, fields: fields, candidates: candidates), responder, since: startedAt)
-      case .scoreJSON(let model, let json):
-        reply(try engine.scoreJSON(model: model, json), responder, since: startedAt)
       case .models:
         let now = Instant.now()
         responder.reply { engine.writeModels(to: &$0, now: now) }
@@ -69,8 +72,8 @@ final class ServeEndpoint {
     }
   }
 
-  private func reply(_ scores: ScoreReply, _ responder: RESPResponder, since startedAt: Instant) {
-    responder.reply { $0.write(scores) }
+  private func reply(_ scored: ScoredRequest, _ responder: RESPResponder, since startedAt: Instant) {
+    responder.reply { engine.write(scored, to: &$0) }
     recordLatency(since: startedAt)
   }
 
@@ -113,7 +116,7 @@ final class ServeEndpoint {
   // MARK: - News
 
   func apply(_ batch: ItemBatch) {
-    for notice in engine.catalog.apply(batch) { logger.warning("\(notice)") }
+    for notice in replica.write({ engine.catalog.apply(batch) }) { logger.warning("\(notice)") }
     if !catalogWasCaughtUp, engine.catalog.isCaughtUp {
       catalogWasCaughtUp = true
       logger.info("item catalog read", metadata: ["items": "\(engine.catalog.items.count)"])

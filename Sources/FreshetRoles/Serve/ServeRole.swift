@@ -105,10 +105,11 @@ public struct ServeRole: Service {
     let replica = Replica(
       tables: tables, map: configuration.cluster.map, weightFormat: configuration.serving.weights,
       compressor: ZstdCompressor(level: 1), seed: UInt64.random(in: 0 ... .max))
+    let catalog = ServingCatalog(extractor: try FeatureExtractor(configuration.model))
     let engine = try ServingEngine(
-      model: configuration.model, replica: replica,
+      model: configuration.model, reader: replica.makeReader(), catalog: catalog,
       limits: ServingLimits(maxCandidates: configuration.serving.maximumCandidates))
-    let endpoint = ServeEndpoint(engine: engine, loop: loop, logger: logger)
+    let endpoint = ServeEndpoint(engine: engine, replica: replica, loop: loop, logger: logger)
     endpoint.feed = ReplicaFeed(replica: replica, cluster: configuration.cluster, loop: loop, logger: logger) {
       [weak endpoint] receipt in endpoint?.note(receipt)
     }
