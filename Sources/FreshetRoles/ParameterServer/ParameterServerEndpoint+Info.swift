@@ -28,6 +28,14 @@ extension ParameterServerEndpoint {
     return info
   }
 
+  /// What keeps the server from its work; nil if nothing does.
+  var notReady: String? {
+    if case .loading(let restoration) = phase {
+      return "the shards are being restored, \(restoration.readBytes >> 20) MiB of \(restoration.storeName) are read"
+    }
+    return isStopping ? "the server is stopping" : nil
+  }
+
   private func addTables(of shards: ShardServer, to info: inout InfoText) {
     info.section("tables")
     for table in shards.tableTotals() { info.add(table) }
