@@ -88,12 +88,11 @@ public final class HTTPServer: Sendable {
   /// Stops listening, lets requests in hand be answered and closes all connections.
   /// - Parameter graceMs: What is still open after that is cut.
   public func shutdown(graceMs: Int) async {
-    let (group, running) = (group, running)
+    let running = running
     let cut = Task {
       try await Task.sleep(for: .milliseconds(graceMs))
+      // Ends the reading of requests and the writing of replies, and closes the connections.
       running.cancel()
-      // Closes every connection that is left.
-      try? await group.shutdownGracefully()
     }
     // It fails only if the server has ended already.
     try? await server.shutdownGracefully()

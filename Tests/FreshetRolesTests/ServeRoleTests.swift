@@ -114,7 +114,8 @@ private struct RunningServer {
     let items = GivenItems(ServeFixture.items)
     let (ports, port) = AsyncStream.makeStream(of: Int.self)
     let role = try ServeRole(
-      configuration: configuration, options: ServeOptions(port: 0, httpPort: 0, failFast: false), logger: Self.logger, items: items
+      configuration: configuration, options: ServeOptions(port: 0, httpPort: 0, failFast: false), logger: Self.logger,
+      items: items
     ) { port.yield($0) }
     let running = Task { try await role.run() }
     let listening = try #require(await ports.first { _ in true })
@@ -181,7 +182,8 @@ private struct RunningServer {
     ) { _, _ in }
     let role = try ServeRole(
       configuration: Self.configuration(serverPorts: [1]),
-      options: ServeOptions(port: occupant.port, httpPort: 0, failFast: false), logger: Self.logger, items: GivenItems([])
+      options: ServeOptions(port: occupant.port, httpPort: 0, failFast: false), logger: Self.logger,
+      items: GivenItems([])
     ) { _ in }
     let error = await #expect(throws: NetError.self) { try await role.run() }
     #expect(error?.kind == .portInUse)

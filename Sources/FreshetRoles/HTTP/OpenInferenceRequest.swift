@@ -95,10 +95,16 @@ struct OpenInferenceRequest {
     else {
       throw HTTPFailure(
         .badRequest,
-        "\(what) has the shape \(shape?.excerpt ?? "(none)"); a field's is [n] or [n,1], lists are text with | between the values"
+        "\(what) has the shape \(shape.map(Self.text(of:)) ?? "(none)"); a field's is [n] or [n,1], lists are text with | between the values"
       )
     }
     return Int(first)
+  }
+
+  private static func text(of value: JSONValue) -> String {
+    var writer = JSONWriter()
+    writer.write(value)
+    return HTTPFailure.short(String(buffer: writer.buffer))
   }
 
   /// Parameters are hints; those that would change the form of the data must not be overlooked.
