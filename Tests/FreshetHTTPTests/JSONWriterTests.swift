@@ -47,7 +47,9 @@ import Testing
 
   @Test func doublesComeBackToTheLastBit() throws {
     var generator = SystemRandomNumberGenerator()
-    var values = [0, -0.0, 1, 0.1, 1e-07, .leastNonzeroMagnitude, .greatestFiniteMagnitude, 0.6640625, 1e16, 123_456_789.125]
+    var values = [
+      0, -0.0, 1, 0.1, 1e-07, .leastNonzeroMagnitude, .greatestFiniteMagnitude, 0.6640625, 1e16, 123_456_789.125,
+    ]
     for _ in 0..<2_000 {
       let value = Double(bitPattern: generator.next())
       if value.isFinite { values.append(value) }
