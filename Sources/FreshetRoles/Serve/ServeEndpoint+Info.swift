@@ -7,6 +7,7 @@ extension ServeEndpoint {
     var info = InfoText()
     info.addProcess(role: "serve", startedAt: startedAt, now: now)
     if let listener { info.add(listener.statistics) }
+    if let http { info.add(http.statistics) }
     addReplica(to: &info, now: now)
     info.section("watermarks")
     for (partition, offset) in engine.reader.status.watermarks { info.add("partition_\(partition)", offset) }

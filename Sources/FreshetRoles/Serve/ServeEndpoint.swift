@@ -1,5 +1,6 @@
 import FreshetCluster
 import FreshetCore
+import FreshetHTTP
 import FreshetNet
 import FreshetWire
 import Logging
@@ -15,8 +16,10 @@ final class ServeEndpoint {
 
   private struct Pending {
     let recommendation: Recommendation
-    let responder: RESPResponder
+    /// Whether somebody still waits for it.
+    let isWanted: () -> Bool
     let startedAt: Instant
+    let reply: (Result<[(id: String, score: Double)], WireError>) -> Void
   }
 
   let engine: ServingEngine
@@ -29,6 +32,7 @@ final class ServeEndpoint {
   private(set) var latency = RecentHistogram(highest: longestLatencyMicroseconds)
   private var catalogWasCaughtUp = false
   var listener: RESPServer?
+  var http: HTTPServer?
   var feed: ReplicaFeed?
 
   init(engine: ServingEngine, replica: Replica, loop: any EventLoop, logger: Logger) {
@@ -49,12 +53,15 @@ final class ServeEndpoint {
       switch try ServingCommand(request, limits: engine.limits) {
       case .score, .scoreJSON: preconditionFailure("answered above")
       case .recommend(let model, let fields, let topK, let filters, let exclude):
-        guard recommendations.count < Self.maximumRecommendations else {
-          throw WireError(.busy, "\(recommendations.count) recommendations wait, which is the limit; try again later")
-        }
-        let recommendation = try engine.beginRecommendation(
+        let recommendation = try beginRecommendation(
           model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
-        enqueue(Pending(recommendation: recommendation, responder: responder, startedAt: startedAt))
+        enqueue(
+          Pending(recommendation: recommendation, isWanted: { responder.isConnected }, startedAt: startedAt) { result in
+            switch result {
+            case .success(let items): responder.reply { $0.write(recommendation: items) }
+            case .failure(let error): responder.fail(error)
+            }
+          })
       case .models:
         let now = Instant.now()
         responder.reply { engine.writeModels(to: &$0, now: now) }
@@ -77,12 +84,38 @@ final class ServeEndpoint {
     recordLatency(since: startedAt)
   }
 
-  private func recordLatency(since startedAt: Instant) {
+  func recordLatency(since startedAt: Instant) {
     let now = Instant.now()
     latency.record(Int64(now.milliseconds(since: startedAt) * 1000), count: 1, now: now)
   }
 
   // MARK: - Recommendations
+
+  private func beginRecommendation(
+    model: String, fields: [RequestField], topK: Int, filters: [RequestField], exclude: [String]
+  ) throws(WireError) -> Recommendation {
+    guard recommendations.count < Self.maximumRecommendations else {
+      throw WireError(.busy, "\(recommendations.count) recommendations wait, which is the limit; try again later")
+    }
+    return try engine.beginRecommendation(
+      model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
+  }
+
+  /// The same for those who ask not by RESP.
+  func recommend(
+    model: String, fields: [RequestField], topK: Int, filters: [RequestField], exclude: [String],
+    reply: @escaping (Result<[(id: String, score: Double)], WireError>) -> Void
+  ) {
+    let startedAt = Instant.now()
+    do throws(WireError) {
+      let recommendation = try beginRecommendation(
+        model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
+      enqueue(Pending(recommendation: recommendation, isWanted: { true }, startedAt: startedAt, reply: reply))
+    } catch {
+      engine.statistics.refused += 1
+      reply(.failure(error))
+    }
+  }
 
   private func enqueue(_ pending: Pending) {
     recommendations.append(pending)
@@ -92,21 +125,21 @@ final class ServeEndpoint {
   /// Scores one chunk of the oldest recommendation in each turn of the event loop.
   private func advance() {
     guard let pending = recommendations.first else { return }
-    if !pending.responder.isConnected {
+    if !pending.isWanted() {
       recommendations.removeFirst()
-      pending.responder.fail(WireError(.connection, "the client has gone"))
+      pending.reply(.failure(WireError(.connection, "the client has gone")))
     } else {
       do throws(WireError) {
         if try engine.advance(pending.recommendation) {
           recommendations.removeFirst()
           let result = pending.recommendation.result
-          pending.responder.reply { $0.write(recommendation: result) }
+          pending.reply(.success(result))
           recordLatency(since: pending.startedAt)
         }
       } catch {
         recommendations.removeFirst()
         engine.statistics.refused += 1
-        pending.responder.fail(error)
+        pending.reply(.failure(error))
       }
     }
     guard !recommendations.isEmpty else { return }
