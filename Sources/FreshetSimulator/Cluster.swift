@@ -76,7 +76,8 @@ final class Cluster {
         world: world, network: network)
     }
     replicas = (0..<scenario.replicas).map {
-      ReplicaProcess(number: $0, model: model, map: map, servers: servers, world: world, network: network)
+      ReplicaProcess(
+        number: $0, scenario: scenario, model: model, map: map, servers: servers, world: world, network: network)
     }
     for server in servers { server.onExit = { [unowned self] in serverExits(server, $0) } }
     for trainer in trainers {
@@ -206,11 +207,19 @@ final class Cluster {
     for replica in replicas { checkEqual(replica) }
   }
 
+  /// A server's weights as they travel.
+  private func asSent(_ weights: [Float], table: Int) -> [Float] {
+    var weights = weights
+    let format = model.tables.syncFormats(scenario.syncWeights)[table]
+    weights.withUnsafeMutableBufferPointer { format.round($0) }
+    return weights
+  }
+
   /// Row for row, in every table.
   private func checkEqual(_ replica: ReplicaProcess) {
     guard let machine = replica.machine else { return }
     let check = "a replica equals its servers"
-    for layout in model.tables.layouts {
+    for (position, layout) in model.tables.layouts.enumerated() {
       let isDense = layout.name == ModelTables.denseTableName
       for fid in isDense ? model.tables.denseLayout.fids : oracle.fids {
         let shard = Int(oracle.map.shard(of: fid).value)
@@ -218,7 +227,8 @@ final class Cluster {
         do {
           let mine = try machine.row(table: layout.name, fid: fid)
           let theirs = try server.row(table: layout.name, fid: fid)
-          if mine.exists != theirs.exists || mine.weights != theirs.weights {
+          let expected = theirs.exists ? asSent(theirs.weights, table: position) : theirs.weights
+          if mine.exists != theirs.exists || mine.weights != expected {
             world.fail(check, "\(replica.name) \(layout.name) fid \(fid) shard \(shard): \(mine), the server \(theirs)")
           }
         } catch {

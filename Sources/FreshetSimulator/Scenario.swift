@@ -1,4 +1,6 @@
+import FreshetCluster
 import FreshetCore
+import FreshetTable
 
 /// Something that the simulator does to the cluster now and then.
 enum Fault: CaseIterable {
@@ -20,6 +22,15 @@ struct DiskFaults {
   var bitFlip = 0
   /// How long a write takes.
   var writeMicroseconds: ClosedRange<Int> = 10...200
+}
+
+/// What becomes of sync frames on their way; chances are per mille of frames.
+struct FrameFaults {
+  var drops = 0
+  var repeats = 0
+  var cuts = 0
+  /// Whether they go on when the cluster heals: replicas must become equal all the same.
+  var arePermanent = false
 }
 
 /// The shape of one simulated cluster and what happens to it, all drawn from the seed (swarm testing: Groce et al. 2012).
@@ -47,7 +58,11 @@ struct Scenario {
   var admission = 1
   var timeToLiveMinutes: UInt32?
   var syncIntervalMs = 200
+  var denseIntervalMs: Int?
+  var syncBytesPerSecond: Int?
+  var syncWeights = WeightFormat.float32
   var deltaLogBytes = 1 << 20
+  var deltaBodyBytes = 1 << 20
   var baseChunkBytes = 1 << 18
   var commitIntervalMs = 100
   /// nil: the servers keep no snapshots and begin empty.
@@ -59,6 +74,7 @@ struct Scenario {
   var meanFaultMs = 500
   var faultMilliseconds = 8_000
   var weather = NetworkWeather()
+  var frames = FrameFaults()
   var brokerRefusals = 0
   /// Per mille of requests that a server has no room for.
   var busyServers = 0
@@ -91,6 +107,10 @@ struct Scenario {
     if batchSize == 1, world.chance(600) { admission = world.draw(2...3) }
     if world.chance(300) { timeToLiveMinutes = UInt32(world.draw(1...30)) }
     syncIntervalMs = world.draw(50...600)
+    if world.chance(300) { denseIntervalMs = world.draw(50...2_000) }
+    if world.chance(200) { syncBytesPerSecond = world.draw(5_000...200_000) }
+    if world.chance(200) { syncWeights = .float16 }
+    if world.chance(300) { deltaBodyBytes = world.draw(50...5_000) }
     deltaLogBytes = world.chance(300) ? world.draw(1_000...20_000) : 1 << 20
     baseChunkBytes = world.chance(500) ? world.draw(50...2_000) : 1 << 18
     commitIntervalMs = world.draw(10...300)
@@ -115,6 +135,9 @@ struct Scenario {
     if world.chance(400) { weather.spikes = world.draw(1...50) }
     if world.chance(400) { weather.duplicates = world.draw(1...50) }
     if world.chance(300) { weather.corruption = world.draw(1...100) }
+    if world.chance(200) { frames.drops = world.draw(1...100) }
+    if world.chance(200) { frames.repeats = world.draw(1...100) }
+    if world.chance(200) { frames.cuts = world.draw(1...100) }
     weather.timeoutMilliseconds = world.draw(500...3_000)
     if world.chance(300) { brokerRefusals = world.draw(10...150) }
     if world.chance(300) { busyServers = world.draw(5...60) }
@@ -127,6 +150,11 @@ struct Scenario {
     group.rebalanceTimeoutMs = world.draw(300...3_000)
     transactionTimeoutMs = world.draw(2_000...6_000)
     losesExamples = world.chance(40)
+  }
+
+  var syncSettings: SyncDesk.Settings {
+    SyncDesk.Settings(
+      intervalMs: syncIntervalMs, denseIntervalMs: denseIntervalMs, bytesPerSecond: syncBytesPerSecond)
   }
 
   func has(_ fault: Fault) -> Bool { faults.contains(fault) }

@@ -15,20 +15,23 @@ import Testing
     ], exampleCount: 3, oldestIngest: UnixTime(milliseconds: 258), newestIngest: UnixTime(milliseconds: 259))
 
   static let delta = SyncFrame(
-    kind: .delta, shard: ShardID(3), generation: 0x0102, sequence: 9, newestMinutes: 7,
+    kind: .delta, shard: ShardID(3), generation: 0x0102, sequence: 9, newestMinutes: 7, reported: 0,
     watermarks: [(PartitionID(1), Offset(12)), (PartitionID(2), .none)],
     receipts: [
       BatchReceipt(
         partition: PartitionID(1), end: Offset(12), exampleCount: 4, oldestIngest: UnixTime(milliseconds: 5),
         newestIngest: UnixTime(milliseconds: 6))
     ],
-    tables: [SyncFrame.Table(table: 2, width: 2, fids: [10, .max], tombstones: [11], weights: [1, -2, 0.5, 0])])
+    tables: [
+      SyncFrame.Table(
+        table: 2, width: 2, format: .float32, fids: [10, .max], tombstones: [11], weights: [1, -2, 0.5, 0])
+    ])
 
   static let chunk = SyncFrame(
     kind: .base(
       from: ShardPosition.BaseCursor(table: 1, cursor: 5), next: ShardPosition.BaseCursor(table: 1, cursor: 0x1234)),
-    shard: ShardID(3), generation: 1, sequence: 2, newestMinutes: 0, watermarks: [], receipts: [],
-    tables: [SyncFrame.Table(table: 1, width: 1, fids: [1], tombstones: [], weights: [1])])
+    shard: ShardID(3), generation: 1, sequence: 2, newestMinutes: 0, reported: 0, watermarks: [], receipts: [],
+    tables: [SyncFrame.Table(table: 1, width: 1, format: .float32, fids: [1], tombstones: [], weights: [1])])
 
   static let request = SyncRequest(positions: [
     (ShardID(0x0102), ShardPosition(generation: 3, sequence: 4, base: nil)),
@@ -136,7 +139,7 @@ import Testing
       partition: PartitionID(0), end: Offset(1), exampleCount: 1 << 33, oldestIngest: UnixTime(milliseconds: 0),
       newestIngest: UnixTime(milliseconds: 0))
     let frame = SyncFrame(
-      kind: .delta, shard: ShardID(0), generation: 1, sequence: 1, newestMinutes: 0, watermarks: [],
+      kind: .delta, shard: ShardID(0), generation: 1, sequence: 1, newestMinutes: 0, reported: 0, watermarks: [],
       receipts: [receipt],
       tables: [])
     #expect(try Self.decodeFrame(frame.encode(compressor: NoCompressor())).receipts[0].exampleCount == Int(UInt32.max))
@@ -243,7 +246,7 @@ import Testing
     }
     func sync(_ body: [UInt8]) throws {
       let request = try body.withUnsafeBytes { try SyncRequest(decoding: $0) }
-      _ = try server.sync(request, compressor: NoCompressor())
+      _ = try server.sync(request, limitBytes: ShardServer.syncReplyBytes, compressor: NoCompressor())
     }
     let decoders: [(blob: [UInt8], body: ([UInt8]) throws -> Void)] = [
       (TestSection.pull([section]), { _ = try server.pull($0) }),

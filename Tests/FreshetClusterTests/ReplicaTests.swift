@@ -133,10 +133,12 @@ import Testing
     for (shard, width) in [(0, 7), (1, 2)] {
       let frame = SyncFrame(
         kind: .base(from: .start, next: nil), shard: ShardID(shard), generation: 1, sequence: 0, newestMinutes: 0,
+        reported: 0,
         watermarks: [], receipts: [],
         tables: [
           SyncFrame.Table(
-            table: 0, width: width, fids: [1], tombstones: [], weights: [Float](repeating: 1, count: width))
+            table: 0, width: width, format: .float32, fids: [1], tombstones: [],
+            weights: [Float](repeating: 1, count: width))
         ]
       ).encode(compressor: NoCompressor())
       let actions = frame.withUnsafeBytes { replica.handle(.frame(ServerID(0), $0), now: now) }
@@ -155,8 +157,9 @@ import Testing
     for generation in [position.generation, position.generation &+ 1] {
       let frame = SyncFrame(
         kind: .base(from: ShardPosition.BaseCursor(table: 2, cursor: 0), next: nil), shard: ShardID(0),
-        generation: generation, sequence: position.sequence, newestMinutes: 0, watermarks: [], receipts: [],
-        tables: [SyncFrame.Table(table: 2, width: 256, fids: [], tombstones: [], weights: [])]
+        generation: generation, sequence: position.sequence, newestMinutes: 0, reported: 0, watermarks: [],
+        receipts: [],
+        tables: [SyncFrame.Table(table: 2, width: 256, format: .float32, fids: [], tombstones: [], weights: [])]
       ).encode(compressor: NoCompressor())
       frame.withUnsafeBytes { _ = replica.handle(.frame(ServerID(0), $0), now: Instant(nanoseconds: 1)) }
       #expect(replica.rowCounts().map(\.rows) == rows)
@@ -177,7 +180,7 @@ import Testing
         shard: ShardID(0), table: 2, fids: fids, gradients: [Float](repeating: 1, count: fids.count * 256))
       _ = try server.push(
         TestSection.push([section]), PartitionID(0), epoch, number == 0 ? -1 : Int64(number), Int64(number + 1))
-      _ = server.sealDeltas(compressor: NoCompressor())
+      _ = server.sealDeltas(includingDense: true, compressor: NoCompressor())
       guard number == 0 else { continue }
       // A replica that is behind by deltas, not by a base.
       while case .sync(_, let body)? = requests.first, !replica.isReady {
@@ -201,7 +204,7 @@ import Testing
   ) {
     let now = Instant(nanoseconds: 1)
     let request = try body.withUnsafeBytes { try SyncRequest(decoding: $0) }
-    let frames = try server.sync(request, compressor: NoCompressor())
+    let frames = try server.sync(request, limitBytes: ShardServer.syncReplyBytes, compressor: NoCompressor())
     for frame in frames { frame.withUnsafeBytes { _ = replica.handle(.frame(ServerID(0), $0), now: now) } }
     return (replica.handle(.answered(ServerID(0), .success(())), now: now), frames.reduce(0) { $0 + $1.count })
   }

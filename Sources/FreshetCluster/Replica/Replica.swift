@@ -75,6 +75,9 @@ public final class Replica {
   /// Whether every shard has been copied completely at least once.
   public var isReady: Bool { shards.allSatisfy(\.isComplete) }
 
+  /// Examples whose freshness nobody will know: a base took the place of the deltas that had their receipts.
+  public var unmeasuredExamples: UInt64 { shards.reduce(0) { $0 + $1.unmeasuredExamples } }
+
   public var connectedServers: Int { servers.filter(\.isConnected).count }
 
   /// Milliseconds since the shard that has waited longest was last brought up to date; nil while one never was.

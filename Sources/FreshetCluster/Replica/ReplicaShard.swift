@@ -16,6 +16,10 @@ final class ReplicaShard {
   private(set) var isComplete = false
   /// When the copy was last known to have everything that its server had sealed.
   private(set) var lastCurrent: Instant?
+  /// `SyncFrame.reported` of the last frame applied.
+  private var reported: UInt64 = 0
+  /// Examples of whose receipts this copy has got none, since a base took the place of their deltas.
+  private(set) var unmeasuredExamples: UInt64 = 0
   /// Marks the rows of the current base, so that rows the base does not hold can be found when it is complete.
   private var baseRound: UInt32 = 0
 
@@ -48,6 +52,7 @@ final class ReplicaShard {
     case .base(let from, let next):
       let isOtherLife = position.generation != frame.generation
       if from == .start && (isOtherLife || frame.sequence > position.sequence) {
+        noteUnmeasured(frame, isOtherLife: isOtherLife)
         beginBase(isOtherLife: isOtherLife)
       } else if isOtherLife || frame.sequence > position.sequence {
         return .gap
@@ -56,6 +61,7 @@ final class ReplicaShard {
       }
       position = ShardPosition(generation: frame.generation, sequence: frame.sequence, base: next)
     }
+    reported = frame.reported
     for table in frame.tables { assign(table) }
     for (partition, offset) in frame.watermarks { promised[partition] = offset }
     if position.base == nil { watermarks = promised }
@@ -71,6 +77,12 @@ final class ReplicaShard {
   /// The server had nothing newer.
   func confirmCurrent(now: Instant) {
     if isComplete && position.base == nil { lastCurrent = now }
+  }
+
+  /// What was learned before this copy had anything is nobody's loss.
+  private func noteUnmeasured(_ base: SyncFrame, isOtherLife: Bool) {
+    guard position.generation != 0 else { return }
+    unmeasuredExamples += isOtherLife ? base.reported : base.reported - min(base.reported, reported)
   }
 
   /// Rows of the old copy go on answering until the base is complete.

@@ -121,7 +121,8 @@ extension TableSnapshot {
 
 extension WeightFormat {
   /// What stands for it in files; never changes.
-  fileprivate var code: UInt8 {
+  /// Stands in files and in sync frames, and never changes.
+  var code: UInt8 {
     switch self {
     case .float32: 0
     case .float16: 1
@@ -129,7 +130,7 @@ extension WeightFormat {
     }
   }
 
-  fileprivate init?(code: UInt8) {
+  init?(code: UInt8) {
     guard let format = Self.allCases.first(where: { $0.code == code }) else { return nil }
     self = format
   }

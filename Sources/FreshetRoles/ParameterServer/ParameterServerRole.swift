@@ -64,7 +64,7 @@ public struct ParameterServerRole: Service {
     }
     loop.execute { endpoint.value.listener = listener }
     if let store { restore(machine, from: store, into: endpoint, on: loop, outcome) } else { logReady(listener.port) }
-    let seal = repeated(on: loop, everyMs: Int64(settings.syncIntervalMs)) { endpoint.value.seal() }
+    let sync = repeated(on: loop, everyMs: Int64(SyncDesk.tickMs)) { endpoint.value.tickSync() }
     let sweep = repeated(on: loop, everyMs: Self.sweepIntervalMs) { endpoint.value.keepHouse() }
     onListening(listener.port)
     let end: Result<Void, any Error>
@@ -79,7 +79,7 @@ public struct ParameterServerRole: Service {
       end = .failure(error)
     }
     await stop(endpoint, on: loop)
-    seal.cancel()
+    sync.cancel()
     sweep.cancel()
     await listener.shutdown(graceMs: Self.closingMs)
     try await group.shutdownGracefully()

@@ -5,6 +5,7 @@ import FreshetTable
 /// A serving replica: the `Replica` and its links (`ReplicaFeed`).
 final class ReplicaProcess: SimulatedProcess {
   let number: Int
+  private let scenario: Scenario
   private let model: SimulatedModel
   private let map: ShardMap
   private let servers: [ServerProcess]
@@ -15,9 +16,11 @@ final class ReplicaProcess: SimulatedProcess {
   private var wasReady = false
 
   init(
-    number: Int, model: SimulatedModel, map: ShardMap, servers: [ServerProcess], world: World, network: Network
+    number: Int, scenario: Scenario, model: SimulatedModel, map: ShardMap, servers: [ServerProcess], world: World,
+    network: Network
   ) {
     self.number = number
+    self.scenario = scenario
     self.model = model
     self.map = map
     self.servers = servers
@@ -72,12 +75,39 @@ final class ReplicaProcess: SimulatedProcess {
     let connection = connections[server.value]
     links[server.value].send(.sync(body)) { [unowned self] reply in
       switch reply {
-      case .frames(let frames): apply(frames[...], server, connection)
+      case .frames(let frames): apply(disturbed(frames)[...], server, connection)
       case .refused: handle(.answered(server, .failure(reply.error!)))
       // The link reports the loss of the connection itself.
       default: break
       }
     }
+  }
+
+  /// What arrives of a server's frames.
+  private func disturbed(_ frames: [[UInt8]]) -> [[UInt8]] {
+    let faults = scenario.frames
+    let areFaulty = world.isFaulty || faults.arePermanent
+    guard areFaulty else { return frames }
+    var arriving: [[UInt8]] = []
+    for var frame in frames {
+      if world.chance(faults.drops) {
+        world.met(.lostFrame)
+        continue
+      }
+      let isRepeated = world.chance(faults.repeats)
+      if world.chance(faults.cuts) {
+        world.met(.cutFrame)
+        frame.removeLast(world.draw(1...frame.count))
+      } else if world.isFaulty, world.chance(network.weather.corruption) {
+        world.met(.corruptFrame)
+        frame[world.draw(0..<frame.count)] ^= UInt8(1 << world.draw(0...7))
+      }
+      arriving.append(frame)
+      guard isRepeated else { continue }
+      world.met(.repeatedFrame)
+      arriving.insert(frame, at: world.draw(0...arriving.count))
+    }
+    return arriving
   }
 
   /// Applies one frame in each turn: other events come in between.

@@ -2,7 +2,7 @@
 public enum Happening: Int, CaseIterable, Sendable, Comparable {
   // Network
   case messageLost, delaySpike, duplicateRequest, requestOfDeadConnection, connectionReset, partition, oneWayPartition,
-    corruptFrame, busyServer
+    corruptFrame, lostFrame, repeatedFrame, cutFrame, busyServer
   // Processes
   case serverCrash, trainerCrash, joinerCrash, replicaCrash, pause, gracefulStop
   // Groups and the log
@@ -13,7 +13,8 @@ public enum Happening: Int, CaseIterable, Sendable, Comparable {
   case crashWhileWriting, unsyncedLost, unsyncedTorn, writeFailed, diskFull, slowDisk, bitFlip
   // What machines did
   case fencedPush, duplicatePush, watermarkRefusal, claimAgain, snapshotStored, deltaStored, snapshotAbandoned,
-    snapshotRestored, snapshotSkipped, restoreRefused, storeWiped, replicaGap, replicaBase, joinerRestored,
+    snapshotRestored, snapshotSkipped, restoreRefused, storeWiped, replicaGap, replicaBase, replicaRebased, deltaSplit,
+    chunkShared, syncCapped, joinerRestored,
     deadLetter, gapDetected
 
   public static func < (a: Happening, b: Happening) -> Bool { a.rawValue < b.rawValue }

@@ -83,7 +83,7 @@ import Testing
     harness.snapshot(id: 1)
     _ = try harness.restart()
     // Nothing was learned in this life, so there is nothing for a delta.
-    #expect(!harness.server.sealDeltas(compressor: NoCompressor()))
+    #expect(!harness.server.sealDeltas(includingDense: true, compressor: NoCompressor()))
     let frames = try harness.server.sync(
       SyncRequest(positions: [(ShardID(0), .nothing)]), compressor: NoCompressor())
     let frame = try frames[0].withUnsafeBytes {

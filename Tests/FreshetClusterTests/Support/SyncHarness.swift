@@ -174,7 +174,8 @@ final class SyncHarness {
     for (server, body) in asked {
       do {
         let request = try body.withUnsafeBytes { try SyncRequest(decoding: $0) }
-        var frames = try servers[server.value].sync(request, compressor: RunLengthCompressor())
+        var frames = try servers[server.value].sync(
+          request, limitBytes: ShardServer.syncReplyBytes, compressor: RunLengthCompressor())
         if faulty { disturb(&frames) }
         for frame in frames { frame.withUnsafeBytes { deliver(.frame(server, $0)) } }
         seen += frames.suffix(2)
@@ -258,7 +259,7 @@ final class SyncHarness {
   }
 
   private func seal() {
-    for server in servers { _ = server.sealDeltas(compressor: RunLengthCompressor()) }
+    for server in servers { _ = server.sealDeltas(includingDense: true, compressor: RunLengthCompressor()) }
   }
 
   /// Rows that differ, exist on one side only, or do not belong.
