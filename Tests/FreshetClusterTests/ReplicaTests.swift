@@ -1,5 +1,6 @@
 import FreshetCore
 import FreshetModel
+import FreshetTable
 import Testing
 
 @testable import FreshetCluster
@@ -69,6 +70,33 @@ import Testing
     #expect(restarts > 60 && bases > 240, "\(restarts) restarts, \(bases) bases")
   }
 
+  @Test func rowsThatTravelInSixteenBitsArriveAsTheNearestOnes() {
+    for (seed, format) in [(UInt64(150), WeightFormat.float16), (151, .bfloat16), (152, .float16)] {
+      var options = SyncHarness.Options()
+      options.syncWeights = format
+      options.drops = 10
+      options.repeats = 10
+      _ = run(options, seed: seed)
+    }
+  }
+
+  @Test func deltasThatTakeSeveralFramesAreRepairedLikeOthers() {
+    var split: UInt64 = 0
+    for seed in UInt64(160)..<190 {
+      var options = SyncHarness.Options()
+      options.deltaBodyBytes = 60
+      options.drops = 10
+      options.repeats = 10
+      options.corruptions = 5
+      options.swaps = 10
+      options.restarts = seed % 2 == 0 ? 10 : 0
+      if seed % 3 == 0 { options.deltaLogBytes = 2_000 }
+      let harness = run(options, seed: seed)
+      split += harness.servers.reduce(0) { $0 + $1.statistics.deltasSplit }
+    }
+    #expect(split > 1_000)
+  }
+
   @Test func everyReceiptIsReleasedOnceAndOnlyWhenAllShardsHaveItsExamples() {
     for seed in UInt64(300)..<320 {
       var options = SyncHarness.Options()
@@ -95,10 +123,15 @@ import Testing
       options.drops = 20
       options.deltaLogBytes = 800
       options.chunkBytes = 64
+      options.startsWithBase = true
       let harness = run(options, seed: seed)
       for receipt in harness.released { #expect(harness.sent.contains(receipt), "seed \(seed)") }
       #expect(Set(harness.released.map { "\($0)" }).count == harness.released.count, "seed \(seed): released twice")
       lost += harness.sent.count - harness.released.count
+      // Each is counted.
+      let received = harness.released.reduce(0) { $0 + $1.exampleCount }
+      let examples = harness.sent.reduce(0) { $0 + $1.exampleCount }
+      #expect(harness.replica.unmeasuredExamples == UInt64(examples - received), "seed \(seed)")
       bases += harness.replica.statistics.basesCompleted
     }
     // Receipts are lost only where a base took the place of deltas.

@@ -59,14 +59,29 @@ public final class Replica {
   public private(set) var statistics = Statistics()
 
   /// - Parameter weightFormat: What the copy's embeddings are kept as.
-  public init(
+  public convenience init(
     tables: ModelTables, map: ShardMap, weightFormat: WeightFormat, compressor: any BlockCompressor, seed: UInt64
+  ) {
+    self.init(
+      tables: tables, map: map, weightFormat: weightFormat, compressor: compressor, seed: seed, isSaved: false,
+      restored: nil)
+  }
+
+  /// - Parameters:
+  ///   - isSaved: Whether a `SnapshotKeeper` is to save the copy.
+  ///   - restored: What to begin with, read for the same tables, shards and format; it is used up. Nil: nothing.
+  public init(
+    tables: ModelTables, map: ShardMap, weightFormat: WeightFormat, compressor: any BlockCompressor, seed: UInt64,
+    isSaved: Bool, restored: RestoredReplica?
   ) {
     self.tables = tables
     self.map = map
     self.compressor = compressor
     let layouts = tables.servingLayouts(weightFormat: weightFormat)
-    shards = (0..<map.shardCount).map { ReplicaShard(id: ShardID($0), layouts: layouts) }
+    shards = (0..<map.shardCount).map { number in
+      restored?.take(ShardID(number)).map { ReplicaShard($0) }
+        ?? ReplicaShard(id: ShardID(number), layouts: layouts, isSaved: isSaved)
+    }
     servers = (0..<map.serverCount).map {
       Server(backoff: Backoff(baseMs: 100, capMs: 2_000, seed: seed ^ UInt64($0)))
     }

@@ -17,15 +17,33 @@ final class ReplicaShard {
   /// When the copy was last known to have everything that its server had sealed.
   private(set) var lastCurrent: Instant?
   /// `SyncFrame.reported` of the last frame applied.
-  private var reported: UInt64 = 0
+  private(set) var reported: UInt64 = 0
   /// Examples of whose receipts this copy has got none, since a base took the place of their deltas.
   private(set) var unmeasuredExamples: UInt64 = 0
   /// Marks the rows of the current base, so that rows the base does not hold can be found when it is complete.
-  private var baseRound: UInt32 = 0
+  private(set) var baseRound: UInt32 = 0
+  /// `SnapshotSource.changes`.
+  private(set) var changes: UInt64 = 0
 
-  init(id: ShardID, layouts: [TableLayout]) {
+  /// - Parameter isSaved: Whether a `SnapshotKeeper` is to save the copy.
+  init(id: ShardID, layouts: [TableLayout], isSaved: Bool = false) {
     self.id = id
-    tables = layouts.map { EmbeddingTable(layout: $0, feeds: 0) }
+    tables = layouts.map { EmbeddingTable(layout: $0, feeds: 0, isSnapshotted: isSaved) }
+  }
+
+  /// A copy that goes on from what was saved.
+  init(_ restored: RestoredReplica.Shard) {
+    id = restored.state.id
+    tables = restored.state.tables
+    position = ShardPosition(
+      generation: restored.position.generation, sequence: restored.position.sequence, base: nil)
+    reported = restored.position.reported
+    watermarks = restored.state.watermarks
+    promised = watermarks
+    newestMinutes = restored.state.newestMinutes
+    baseRound = restored.state.tableMinutes[0]
+    isComplete = true
+    lastCurrent = restored.lastCurrent
   }
 
   enum Outcome: Equatable {
@@ -71,6 +89,7 @@ final class ReplicaShard {
       for table in tables { table.removeRows(updatedBefore: baseRound) }
       isComplete = true
     }
+    if isComplete { changes += 1 }
     return .applied
   }
 

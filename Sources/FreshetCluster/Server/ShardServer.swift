@@ -47,7 +47,8 @@ public final class ShardServer {
 
     func emptyShard(_ shard: ShardID) -> ShardState {
       ShardState(
-        id: shard, layouts: layouts.map { $0.share(ofShards: map.shardCount) }, isSnapshotted: isSnapshotted)
+        id: shard, layouts: layouts.map { $0.share(ofShards: map.shardCount) }, feeds: ShardFeed.count,
+        isSnapshotted: isSnapshotted)
     }
 
     /// The epoch before the first claim of a partition: the life's generation above 28 bits for the claims to come, below

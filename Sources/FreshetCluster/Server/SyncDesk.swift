@@ -63,7 +63,7 @@ public struct SyncDesk {
   /// A replica that has everything waits at most this long.
   static let waitMs = 1_000
   /// More are refused.
-  static let maximumWaiting = 1_024
+  public static let maximumWaiting = 1_024
   /// How long the cap may keep a replica waiting; well within what clients wait for a reply.
   static let maximumCappedMs = 10_000
 

@@ -159,6 +159,8 @@ extension ServingSettings {
     port = try section.int("port", default: 7000, in: 0...65_535)
     maximumCandidates = try section.int("maximum_candidates", default: 10_000, in: 1...100_000)
     weights = try section.choice("weights", default: .float32)
+    state = try section.optionalString("state")
+    stateIntervalMs = try section.int("state_interval_ms", default: 30_000, in: 50...86_400_000)
     try section.finish()
   }
 }

@@ -5,7 +5,7 @@ import FreshetWire
 import Logging
 import NIOCore
 
-/// Keeps the snapshots of a server's shards going beside its requests. Lives on the event loop that owns the shards.
+/// Keeps the snapshots of a process's shards going beside its requests. Lives on the event loop that owns the shards.
 ///
 /// Rows are copied one slice (about 0.1 ms) in each turn of the loop: between two slices every request that has come is
 /// answered. Everything that blocks happens on the writer's thread.
@@ -13,7 +13,7 @@ final class SnapshotDesk {
   static let tickMs: Int64 = 50
 
   let storeName: String
-  private let shards: ShardServer
+  private let shards: any SnapshotSource
   private let loop: any EventLoop
   private let logger: Logger
   private(set) var keeper: SnapshotKeeper
@@ -27,7 +27,7 @@ final class SnapshotDesk {
   private var onStopped: (() -> Void)?
 
   init(
-    shards: ShardServer, keeper: SnapshotKeeper, store: any FileStore, compressor: any BlockCompressor,
+    shards: any SnapshotSource, keeper: SnapshotKeeper, store: any FileStore, compressor: any BlockCompressor,
     loop: any EventLoop, logger: Logger
   ) {
     storeName = store.description

@@ -19,6 +19,9 @@ final class SyncHarness {
     var partitions = 2
     var deltaLogBytes = 1 << 20
     var chunkBytes = 1 << 18
+    var deltaBodyBytes = 1 << 20
+    /// What embeddings travel as; `differences` takes it into account.
+    var syncWeights = WeightFormat.float32
     /// In percent, for each frame.
     var drops = 0
     var repeats = 0
@@ -29,6 +32,8 @@ final class SyncHarness {
     var disconnects = 0
     var removesRows = true
     var fids = 60
+    /// Whether everything is copied before the first example.
+    var startsWithBase = false
     /// Event time that passes from one offset to the next.
     var minutesPerOffset: UInt32 = 0
   }
@@ -65,7 +70,7 @@ final class SyncHarness {
   private func makeServer(_ number: Int) -> ShardServer {
     let server = model.server(
       number, of: map, generation: random.next() | 1, deltaLogBytes: options.deltaLogBytes,
-      chunkBytes: options.chunkBytes)
+      chunkBytes: options.chunkBytes, deltaBodyBytes: options.deltaBodyBytes, syncWeights: options.syncWeights)
     // What a life has that no other one has must disappear with it.
     for _ in 0..<options.partitions { push(to: server, rows: 20, partition: 0, to: 0, reports: false) }
     return server
@@ -223,6 +228,7 @@ final class SyncHarness {
   // MARK: - Running
 
   func run(rounds: Int, each: () -> Void = {}) {
+    if options.startsWithBase { for _ in 0..<80 { answer(faulty: false) } }
     for _ in 0..<rounds {
       for _ in 0..<Int.random(in: 0...3, using: &random) { train() }
       if options.removesRows && chance(40) { removeRows() }
@@ -269,7 +275,12 @@ final class SyncHarness {
       for (number, table) in shard.tables.enumerated() {
         let copy = replica.shards[Int(shard.id.value)].tables[number]
         copy.checkInvariants()
-        let mine = Self.rows(table)
+        let format = options.model.tables.syncFormats(options.syncWeights)[number]
+        let mine = Self.rows(table).mapValues { weights in
+          var weights = weights
+          weights.withUnsafeMutableBufferPointer { format.round($0) }
+          return weights
+        }
         let theirs = Self.rows(copy)
         for fid in Set(mine.keys).union(theirs.keys) where mine[fid] != theirs[fid] {
           differences.append(
