@@ -96,5 +96,11 @@ public struct ModelTables: Sendable {
     }
   }
 
+  /// - Throws: `mismatch` that names the tables.
+  func position(ofTable name: String) throws(ClusterError) -> Int {
+    if let position = layouts.firstIndex(where: { $0.name == name }) { return position }
+    throw ClusterError(.mismatch, "no table \(name); the tables are \(layouts.map(\.name).joined(separator: ", "))")
+  }
+
   public func makeNetwork() -> Network { Network(shape: shape, poolsByMean: poolsByMean) }
 }

@@ -10,7 +10,7 @@ import Testing
   /// Runs, checks what must hold all the time, and compares.
   func run(_ options: SyncHarness.Options, seed: UInt64, rounds: Int = 25) -> SyncHarness {
     let harness = SyncHarness(options, seed: seed)
-    let scorer = Scorer(replica: harness.replica)
+    let scorer = Scorer(reader: harness.replica.makeReader())
     var random = SeededGenerator(seed: seed)
     let batch = harness.model.batch((0..<3).map { harness.model.example(offset: $0, fids: 60, random: &random) })
     var areFinite = true
@@ -131,7 +131,7 @@ import Testing
       // Each is counted.
       let received = harness.released.reduce(0) { $0 + $1.exampleCount }
       let examples = harness.sent.reduce(0) { $0 + $1.exampleCount }
-      #expect(harness.replica.unmeasuredExamples == UInt64(examples - received), "seed \(seed)")
+      #expect(harness.replica.statistics.unmeasuredExamples == UInt64(examples - received), "seed \(seed)")
       bases += harness.replica.statistics.basesCompleted
     }
     // Receipts are lost only where a base took the place of deltas.

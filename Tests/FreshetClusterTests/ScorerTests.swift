@@ -57,7 +57,7 @@ import Testing
   @Test func scoresEqualANaiveNetworkOnTheRowsThatTheReplicaDumps() throws {
     let server = model.server(of: map)
     let replica = Replica(tables: model.tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
-    let scorer = Scorer(replica: replica)
+    let scorer = Scorer(reader: replica.makeReader())
     var random = SeededGenerator(seed: 9)
     // Fids up to 15 are trained, those up to 60 partly unknown.
     let scored = (0..<30).map { model.example(offset: $0, fids: 60, random: &random) }
@@ -88,7 +88,7 @@ import Testing
 
   @Test func anEmptyBatchAndExamplesWithoutFidsAreScored() throws {
     let replica = Replica(tables: model.tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
-    let scorer = Scorer(replica: replica)
+    let scorer = Scorer(reader: replica.makeReader())
     #expect(scorer.probabilities(of: model.batch([])) == [])
     let bare = TestExample(offset: 0, slots: [[], [], [], []], dense: [0.5, -0.5], labels: [.nan, .nan])
     let scores = scorer.probabilities(of: model.batch([bare]))

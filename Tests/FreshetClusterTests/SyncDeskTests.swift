@@ -107,8 +107,8 @@ import Testing
     #expect(line.differences(0) == 0)
     #expect(line.replicas[0].statistics.basesCompleted == 2)
     // Its examples are learned, but nobody knows how fresh they were.
-    #expect(line.replicas[0].unmeasuredExamples > 0)
-    #expect(Int(line.replicas[0].unmeasuredExamples) + line.measured == line.pushed - 1)
+    #expect(line.replicas[0].statistics.unmeasuredExamples > 0)
+    #expect(Int(line.replicas[0].statistics.unmeasuredExamples) + line.measured == line.pushed - 1)
   }
 
   @Test func replicasThatCopyAtTheSameTimeShareChunks() throws {

@@ -64,7 +64,9 @@ final class ServeFixture {
     servers = (0..<2).map { Self.makeServer(map, layouts, number: $0, generation: UInt64(7 + $0)) }
     replica = Replica(tables: tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
     engine = try ServingEngine(
-      model: Self.model, replica: replica, limits: ServingLimits(maxCandidates: maxCandidates))
+      model: Self.model, reader: replica.makeReader(),
+      catalog: ServingCatalog(extractor: try FeatureExtractor(Self.model)),
+      limits: ServingLimits(maxCandidates: maxCandidates))
   }
 
   /// With trained rows for users 1...5 and all items, copied and with a catalog.

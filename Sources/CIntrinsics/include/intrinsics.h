@@ -119,6 +119,15 @@ FI_INLINE void fi_store_brain8_dithered(fi_float8 value, fi_uint8 noise, void *_
   *(fi_ushort8 *)target = __builtin_convertvector(bits >> 16, fi_ushort8);
 }
 
+// Tells the processor that this is a loop which waits for another one.
+FI_INLINE void fi_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 // Puts the pages at `from` in place of those at `to`. Returns 0, or -1 if the kernel refuses.
 int fi_move_pages(void *_Nonnull from, void *_Nonnull to, size_t bytes);
 

@@ -4,9 +4,10 @@ import FreshetTable
 
 /// Scores examples against a replica's copy.
 ///
-/// Not thread-safe: belongs to the thread that owns the replica.
+/// Not thread-safe: belongs to one thread, as its reader does.
 public final class Scorer {
-  private let replica: Replica
+  private let reader: ReplicaReader
+  private let tables: ModelTables
   private let network: Network
   private let width: Int
   private var deduplicator = FidDeduplicator()
@@ -18,28 +19,31 @@ public final class Scorer {
   public private(set) var unknownFids: UInt64 = 0
   public private(set) var scored: UInt64 = 0
 
-  public init(replica: Replica) {
-    self.replica = replica
-    network = replica.tables.makeNetwork()
-    width = replica.tables.shape.rowWidth
-    parameters.reserve(replica.tables.denseLayout.paddedCount)
+  public init(reader: ReplicaReader) {
+    self.reader = reader
+    tables = reader.tables
+    network = tables.makeNetwork()
+    width = tables.shape.rowWidth
+    parameters.reserve(tables.denseLayout.paddedCount)
   }
 
   /// The probabilities of the first `count` examples' tasks, row-major `count × tasks`.
   public func probabilities(of batch: ExampleBatch) -> [Double] {
     guard batch.count > 0 else { return [] }
-    refreshParameters()
     let slots = batch.layout.slotCount
     deduplicator.begin(occurrences: batch.fids.count)
     occurrences.removeAll(keepingCapacity: true)
-    let tableOfSlot = replica.tables.tableOfSlot
+    let tableOfSlot = tables.tableOfSlot
     for index in 0..<batch.count * slots {
       let table = UInt8(truncatingIfNeeded: tableOfSlot[index % slots])
       for position in Int(batch.slotStarts[index])..<Int(batch.slotStarts[index + 1]) {
         occurrences.append(deduplicator.number(of: batch.fids[position], table: table))
       }
     }
-    gatherRows()
+    reader.read { view in
+      refreshParameters(view)
+      gatherRows(view)
+    }
     if occurrences.isEmpty { occurrences.append(0) }
     let dense = batch.dense.isEmpty ? [0] : batch.dense
     scored += UInt64(batch.count)
@@ -51,30 +55,30 @@ public final class Scorer {
               count: batch.count, rows: rows.start, occurrences: occurrences.baseAddress!, starts: starts.baseAddress!,
               denseFeatures: dense.baseAddress!),
             parameters: parameters.start)
-          return (0..<batch.count * replica.tables.shape.tasks).map { Double(LogisticLoss.sigmoid(logits[$0])) }
+          return (0..<batch.count * tables.shape.tasks).map { Double(LogisticLoss.sigmoid(logits[$0])) }
         }
       }
     }
   }
 
-  private func gatherRows() {
+  private func gatherRows(_ view: borrowing ReplicaView) {
     let count = deduplicator.fids.count
     rows.reserve(count * width)
     for number in 0..<count {
-      let known = replica.copyWeights(
+      let known = view.copyWeights(
         table: Int(deduplicator.tables[number]), fid: deduplicator.fids[number], into: rows.start + number * width)
       if !known { unknownFids += 1 }
     }
   }
 
   /// The dense tensors change as a whole with each delta, so they are copied together when one has arrived.
-  private func refreshParameters() {
-    guard parametersVersion != replica.denseVersion else { return }
-    for chunk in 0..<replica.tables.denseLayout.chunkCount {
-      _ = replica.copyWeights(
-        table: replica.tables.denseTable, fid: DenseLayout.fid(ofChunk: chunk),
+  private func refreshParameters(_ view: borrowing ReplicaView) {
+    guard parametersVersion != view.denseVersion else { return }
+    for chunk in 0..<tables.denseLayout.chunkCount {
+      _ = view.copyWeights(
+        table: tables.denseTable, fid: DenseLayout.fid(ofChunk: chunk),
         into: parameters.start + chunk * DenseLayout.chunkWidth)
     }
-    parametersVersion = replica.denseVersion
+    parametersVersion = view.denseVersion
   }
 }

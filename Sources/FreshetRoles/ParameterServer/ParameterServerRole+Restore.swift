@@ -66,7 +66,8 @@ extension ParameterServerRole {
       life: machine.generation, histories: restored.histories)
     let shards = ShardServer(configuration: machine, restored: restored)
     let desk = SnapshotDesk(
-      shards: shards, keeper: keeper, store: store, compressor: ZstdCompressor.forSnapshots, loop: loop, logger: logger)
+      shards: shards, access: { $0() }, keeper: keeper, store: store, compressor: ZstdCompressor.forSnapshots,
+      loop: loop, logger: logger)
     endpoint.open(shards, desk, restored: summary)
   }
 

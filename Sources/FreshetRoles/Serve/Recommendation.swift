@@ -50,7 +50,7 @@ extension ServingEngine {
       scratch.reset()
       for field in named { _ = try extractor.set(name: field.name, text: field.text, into: scratch) }
       let request = try extractor.copyRequestPart(scratch)
-      let items = catalog.items.items
+      let items = self.items.items
       let precedes = Self.order(of: model.fields[model.itemKey].type, items)
       statistics.requests += 1
       return Recommendation(

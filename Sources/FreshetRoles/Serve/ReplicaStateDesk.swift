@@ -11,6 +11,8 @@ import Synchronization
 final class ReplicaStateDesk {
   /// Rows that change before they are written are copied aside; a replica is to stay small.
   private static let sideBytes = 64 << 20
+  /// Readers wait while a slice is copied: some microseconds.
+  private static let sliceBytes = 8 << 10
   /// Chains of one base and a few deltas: a start reads all of a chain.
   private static let baseEvery = 10
 
@@ -56,7 +58,8 @@ final class ReplicaStateDesk {
     logger.info(
       restored.shardCount > 0 ? "answering from the saved copy until the servers can be reached" : "no copy is saved",
       metadata: [
-        "directory": "\(directory)", "shards": "\(restored.shardCount) of \(shardCount)", "rows": "\(restored.rowCount)",
+        "directory": "\(directory)", "shards": "\(restored.shardCount) of \(shardCount)",
+        "rows": "\(restored.rowCount)",
         "age_ms": "\(restored.takenAt.map { UnixTime.now().milliseconds - $0.milliseconds } ?? 0)",
       ])
   }
@@ -72,10 +75,11 @@ final class ReplicaStateDesk {
     let keeper = SnapshotKeeper(
       settings: SnapshotSettings(
         intervalMs: intervalMs, baseEvery: Self.baseEvery, keep: 1, seed: UInt64.random(in: 0 ... .max),
-        sideBytes: Self.sideBytes),
+        sideBytes: Self.sideBytes, sliceBytes: Self.sliceBytes),
       life: UInt64.random(in: 1 ... .max), histories: histories)
     let desk = SnapshotDesk(
-      shards: replica, keeper: keeper, store: store, compressor: ZstdCompressor.forSnapshots, loop: loop,
+      shards: replica, access: { body in replica.write { body() } }, keeper: keeper, store: store,
+      compressor: ZstdCompressor.forSnapshots, loop: loop,
       logger: logger)
     self.desk = desk
     let status = status

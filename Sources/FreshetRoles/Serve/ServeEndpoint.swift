@@ -20,6 +20,7 @@ final class ServeEndpoint {
   }
 
   let engine: ServingEngine
+  let replica: Replica
   private let loop: any EventLoop
   private let logger: Logger
   let startedAt = Instant.now()
@@ -29,9 +30,11 @@ final class ServeEndpoint {
   private var catalogWasCaughtUp = false
   var listener: RESPServer?
   var feed: ReplicaFeed?
+  var state: ReplicaStateDesk?
 
-  init(engine: ServingEngine, loop: any EventLoop, logger: Logger) {
+  init(engine: ServingEngine, replica: Replica, loop: any EventLoop, logger: Logger) {
     self.engine = engine
+    self.replica = replica
     self.loop = loop
     self.logger = logger
   }
@@ -113,7 +116,7 @@ final class ServeEndpoint {
   // MARK: - News
 
   func apply(_ batch: ItemBatch) {
-    for notice in engine.catalog.apply(batch) { logger.warning("\(notice)") }
+    for notice in replica.write({ engine.catalog.apply(batch) }) { logger.warning("\(notice)") }
     if !catalogWasCaughtUp, engine.catalog.isCaughtUp {
       catalogWasCaughtUp = true
       logger.info("item catalog read", metadata: ["items": "\(engine.catalog.items.count)"])

@@ -7,7 +7,7 @@ extension ServingEngine {
   func row(table: String, fid: Fid) throws(WireError) -> (weights: [Float], exists: Bool) {
     try checkReady()
     do throws(ClusterError) {
-      return try replica.row(table: table, fid: fid)
+      return try reader.row(table: table, fid: fid)
     } catch {
       throw WireError(error, servers: [])
     }
@@ -15,20 +15,21 @@ extension ServingEngine {
 
   /// An array with one map for each model.
   func writeModels(to encoder: inout RESPEncoder, now: Instant) {
-    let age = replica.ageMs(now: now)
+    let status = reader.status
+    let age = status.ageMs(now: now)
     encoder.writeArrayHeader(count: 1)
     encoder.writeMapHeader(count: age == nil ? 5 : 6)
     encoder.writeBulk("name")
     encoder.writeBulk(model.name)
     encoder.writeBulk("ready")
-    encoder.writeBoolean(replica.isReady)
+    encoder.writeBoolean(status.isReady)
     encoder.writeBulk("tasks")
     encoder.writeArrayHeader(count: model.tasks.count)
     for task in model.tasks { encoder.writeBulk(task.name) }
     encoder.writeBulk("rows")
-    encoder.writeInteger(Int64(replica.rowCounts().reduce(0) { $0 + $1.rows }))
+    encoder.writeInteger(Int64(status.rows))
     encoder.writeBulk("items")
-    encoder.writeInteger(Int64(catalog.items.count))
+    encoder.writeInteger(Int64(items.count))
     if let age {
       encoder.writeBulk("age_ms")
       encoder.writeInteger(Int64(age))

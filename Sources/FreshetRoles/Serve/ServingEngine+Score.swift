@@ -95,7 +95,7 @@ extension ServingEngine {
   private func scoreJSON(_ bytes: UnsafeRawBufferPointer, task: Int) throws(WireError) -> ScoreReply {
     let root: JSONValue
     do throws(JSONError) {
-      root = try reader.parse(bytes)
+      root = try requestReader.parse(bytes)
     } catch {
       throw WireError(error.kind == .oversized ? .tooBig : .err, error.message)
     }

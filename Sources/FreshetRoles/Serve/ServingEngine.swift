@@ -12,14 +12,15 @@ final class ServingEngine {
 
   let model: ModelSpec
   let extractor: FeatureExtractor
-  let replica: Replica
+  let reader: ReplicaReader
   let scorer: Scorer
-  var catalog: ServingCatalog
+  /// Read inside `reader.read` only: another thread changes it.
+  let catalog: ServingCatalog
   var statistics = ServingStatistics()
   let limits: ServingLimits
 
-  let reader: JSONRecordReader
-  /// Reads catalog records while `reader` still holds the request.
+  let requestReader: JSONRecordReader
+  /// Reads catalog records while `requestReader` still holds the request.
   let itemReader: JSONRecordReader
   let scratch: FeatureScratch
   let itemScratch: FeatureScratch
@@ -30,14 +31,14 @@ final class ServingEngine {
   /// The slot whose fid is the user's, if there is one.
   private let userSlot: Int?
 
-  init(model: ModelSpec, replica: Replica, limits: ServingLimits) throws {
+  init(model: ModelSpec, reader: ReplicaReader, catalog: ServingCatalog, limits: ServingLimits) throws {
     self.model = model
-    self.replica = replica
+    self.reader = reader
+    self.catalog = catalog
     self.limits = limits
     extractor = try FeatureExtractor(model)
-    scorer = Scorer(replica: replica)
-    catalog = ServingCatalog(extractor: extractor)
-    reader = JSONRecordReader(maxBytes: RESPLimits.requests.maxBulkBytes, maxDepth: Self.jsonDepth)
+    scorer = Scorer(reader: reader)
+    requestReader = JSONRecordReader(maxBytes: RESPLimits.requests.maxBulkBytes, maxDepth: Self.jsonDepth)
     itemReader = JSONRecordReader(maxBytes: ServingCatalog.maximumRecordBytes, maxDepth: 32)
     scratch = extractor.makeScratch()
     itemScratch = extractor.makeScratch()
@@ -55,6 +56,9 @@ final class ServingEngine {
     memberNames = names
     userSlot = model.slots.firstIndex { $0.fields == [model.userKey] }
   }
+
+  /// The catalog as it is now.
+  var items: ItemCatalog { reader.read { _ in catalog.items } }
 
   // MARK: - Choosing
 
@@ -74,12 +78,13 @@ final class ServingEngine {
 
   /// Until every shard has been copied once, an answer would be made of initial values.
   func checkReady() throws(WireError) {
-    guard !replica.isReady else { return }
-    let shards = replica.positions
+    guard !reader.isReady else { return }
+    let status = reader.status
+    let shards = status.positions
     throw WireError(
       .loading,
       "\(shards.count { $0.isComplete }) of \(shards.count) shards are copied, "
-        + "\(replica.connectedServers) parameter servers are connected; try again soon")
+        + "\(status.connectedServers) parameter servers are connected; try again soon")
   }
 
   func position(ofField name: String) throws(WireError) -> Int {
@@ -139,12 +144,12 @@ final class ServingEngine {
   ) throws(FeatureError) -> UnsafeRawPointer {
     let key = extractor.text(of: model.itemKey, in: scratch)
     guard saysItemFields else {
-      let item = try extractor.resolveItem(catalog.items, scratch)
+      let item = try extractor.resolveItem(items, scratch)
       if key != nil, item.known == nil { statistics.unknownItems += 1 }
       // The catalog holds a known item, and the scratch another one's part, until the row is made.
       return item.part
     }
-    let known = key.flatMap { catalog.items.item(key: $0) }
+    let known = key.flatMap { items.item(key: $0) }
     if key != nil, known == nil { statistics.unknownItems += 1 }
     itemScratch.reset()
     if let known { try readCatalogRecord(known) }
@@ -176,9 +181,9 @@ final class ServingEngine {
   /// All rows of a request are of one user, as a rule; the first one tells.
   func noteUnknownUser() {
     guard let userSlot, !batch.isEmpty else { return }
-    let table = model.tables[model.slots[userSlot].table].name
     for position in batch.fidRange(example: 0, slot: userSlot) {
-      if let row = try? replica.row(table: table, fid: batch.fids[position]), row.exists { return }
+      let (table, fid) = (reader.tables.tableOfSlot[userSlot], batch.fids[position])
+      if reader.read({ $0.contains(table: table, fid: fid) }) { return }
     }
     statistics.unknownUsers += 1
   }
