@@ -4,7 +4,7 @@ import FreshetTable
 
 /// Something that the simulator does to the cluster now and then.
 enum Fault: CaseIterable {
-  case crashServer, crashTrainer, crashJoiner, crashReplica, stopServer, stopTrainer
+  case crashServer, crashTrainer, crashJoiner, crashReplica, stopServer, stopTrainer, stopReplica
   case pauseServer, pauseTrainer, pauseJoiner, pauseReplica
   case reset, partition, oneWayPartition
   case rebalance, secondOwner, brokerOutage, retention
@@ -22,6 +22,15 @@ struct DiskFaults {
   var bitFlip = 0
   /// How long a write takes.
   var writeMicroseconds: ClosedRange<Int> = 10...200
+}
+
+/// What a simulation is about.
+public enum SimulationProfile: String, CaseIterable, Sendable {
+  /// Everything.
+  case general
+  /// Replicas: a tenth of all sync frames is lost, a tenth comes twice and a tenth is cut off, to the very end, and a replica is
+  /// killed; at last rows are evicted.
+  case sync
 }
 
 /// What becomes of sync frames on their way; chances are per mille of frames.
@@ -69,6 +78,8 @@ struct Scenario {
   var snapshotIntervalMs: Int?
   var baseEvery = 3
   var keepSnapshots = 2
+  /// nil: replicas save nothing and begin empty.
+  var stateIntervalMs: Int?
   // Faults
   var faults: [Fault] = []
   var meanFaultMs = 500
@@ -82,11 +93,31 @@ struct Scenario {
   var group = ConsumerGroup.Settings(sessionTimeoutMs: 2_000, rebalanceTimeoutMs: 2_000)
   var transactionTimeoutMs = 5_000
   var restartMilliseconds: ClosedRange<Int> = 50...1_500
+  /// Besides other faults, one replica is killed in the middle of the run.
+  var killsReplica = false
   /// Retention takes what servers still need: training has to stop with an error that names the gap.
   var losesExamples = false
 
   /// Draws a scenario.
-  init(_ world: World) {
+  init(_ world: World, profile: SimulationProfile) {
+    self.init(drawnFrom: world)
+    if profile == .sync { aimAtSync(world) }
+  }
+
+  /// Replicas have a hard time for as long as the run takes, and one of them is killed in any case.
+  private mutating func aimAtSync(_ world: World) {
+    replicas = world.draw(1...3)
+    rounds = 1
+    frames = FrameFaults(drops: 100, repeats: 100, cuts: 100, arePermanent: true)
+    killsReplica = true
+    losesExamples = false
+    timeToLiveMinutes = UInt32(world.draw(1...30))
+    if !faults.contains(.crashReplica) { faults.append(.crashReplica) }
+    faultMilliseconds = max(faultMilliseconds, 3_000)
+    meanFaultMs = max(50, meanFaultMs)
+  }
+
+  private init(drawnFrom world: World) {
     servers = world.draw(1...3)
     shards = servers * world.draw(1...2) + world.draw(0...1)
     partitions = world.draw(1...3)
@@ -117,6 +148,7 @@ struct Scenario {
     if world.chance(850) { snapshotIntervalMs = world.draw(100...2_000) }
     baseEvery = world.draw(1...5)
     keepSnapshots = world.draw(1...3)
+    if world.chance(500) { stateIntervalMs = world.draw(100...2_000) }
     drawFaults(world)
   }
 

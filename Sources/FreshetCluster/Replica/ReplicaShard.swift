@@ -22,6 +22,8 @@ final class ReplicaShard {
   private(set) var unmeasuredExamples: UInt64 = 0
   /// Marks the rows of the current base, so that rows the base does not hold can be found when it is complete.
   private(set) var baseRound: UInt32 = 0
+  /// Frames applied.
+  private(set) var frames: UInt64 = 0
   /// `SnapshotSource.changes`.
   private(set) var changes: UInt64 = 0
 
@@ -89,6 +91,7 @@ final class ReplicaShard {
       for table in tables { table.removeRows(updatedBefore: baseRound) }
       isComplete = true
     }
+    frames += 1
     if isComplete { changes += 1 }
     return .applied
   }

@@ -262,6 +262,47 @@ final class ServerProcess: SimulatedProcess {
     }
   }
 
+  /// An example of much later than all others, which no log has: every row with a time to live has expired after it. What is
+  /// learned is not looked at any more afterwards.
+  func evictRows() {
+    guard let machine else { return }
+    let partition = PartitionID(0)
+    let claim = machine.claim(partition)
+    let from = claim.watermarks.map(\.watermark).max() ?? .none
+    do throws(ClusterError) {
+      _ = try lateExample().withUnsafeBytesTyped { raw throws(ClusterError) in
+        try machine.push(
+          raw, partition: partition, epoch: claim.epoch, from: from, to: Offset(max(0, from.value) + 1))
+      }
+    } catch {
+      world.fail("a push of a claimed partition is taken", "\(name): \(error)")
+    }
+    let before = expiredRows(machine)
+    while machine.sweepExpired() {}
+    world.coverage[.rowEvicted] += expiredRows(machine) - before
+    tell(.pushed)
+  }
+
+  private func expiredRows(_ machine: ShardServer) -> Int {
+    machine.tableTotals().reduce(0) { $0 + Int($1.statistics.expired) }
+  }
+
+  /// A push of one row in each shard, with no gradient.
+  private func lateExample() -> [UInt8] {
+    let fids = shardNumbers.map { shard in
+      (0...).lazy.map { Fid($0) }.first { Int(oracle.map.shard(of: $0).value) == shard }!
+    }
+    var writer = BinaryWriter(capacity: 256)
+    fids.withUnsafeBufferPointer { fids in
+      PushRequest.encodeHead(
+        minutes: .max / 2, report: nil,
+        sections: shardNumbers.map { RowSection(shard: ShardID($0), table: 0, count: 1) },
+        fids: fids, into: &writer)
+    }
+    for _ in 0..<fids.count * model.tables.layouts[0].width { writer.write(Float(0)) }
+    return writer.bytes
+  }
+
   private func keepHouse() {
     guard let machine else { return }
     while machine.sweepExpired() {}
