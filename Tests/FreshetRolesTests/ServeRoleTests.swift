@@ -49,7 +49,8 @@ private struct RunningServer {
       NIOLoopBound(
         ParameterServerEndpoint(
           phase: .open(ShardServer(configuration: machine), nil),
-          sync: SyncDesk.Settings(intervalMs: 20, denseIntervalMs: nil, bytesPerSecond: nil), servers: [], taskCount: 2),
+          sync: SyncDesk.Settings(intervalMs: 20, denseIntervalMs: nil, bytesPerSecond: nil), servers: [], taskCount: 2,
+          slotTables: tables.slotTableCount),
         eventLoop: loop)
     }.get()
     let listener = try await RESPServer.start(

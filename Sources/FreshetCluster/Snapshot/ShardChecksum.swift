@@ -19,6 +19,15 @@ public protocol ChecksumSource: SnapshotSource {
 }
 
 extension ShardServer: ChecksumSource {
+  public var hostedShardIDs: [ShardID] { hostedShards.map(\.id) }
+
+  /// What `ChecksumScan` needs for the sums of a replica that keeps embeddings in this format.
+  public func checksumFormats(replicaWeights: WeightFormat, slotTables: Int) -> [[WeightFormat]] {
+    configuration.syncFormats.enumerated().map { table, format in
+      table < slotTables ? [format, replicaWeights] : [format]
+    }
+  }
+
   public func position(of shard: ShardID) -> (generation: UInt64, sequence: UInt64) {
     (configuration.generation, deltaLogs[Int(shard.value)]!.sequence)
   }

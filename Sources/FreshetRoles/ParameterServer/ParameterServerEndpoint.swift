@@ -2,6 +2,7 @@ import FreshetCluster
 import FreshetCore
 import FreshetNet
 import FreshetStore
+import FreshetTable
 import FreshetWire
 import NIOCore
 
@@ -23,6 +24,8 @@ final class ParameterServerEndpoint {
   let startedAt = Instant.now()
   private let compressor = ZstdCompressor(level: 1)
   private(set) var sync: SyncDesk
+  private var checksums: ChecksumDesk?
+  private let slotTables: Int
   /// By the desk's number, where the answers to replicas that wait go.
   private var asking: [UInt64: RESPResponder] = [:]
   private var lastRequest: UInt64 = 0
@@ -34,7 +37,9 @@ final class ParameterServerEndpoint {
   /// - Parameters:
   ///   - servers: Of the cluster.
   ///   - taskCount: Of the model.
-  init(phase: Phase, sync: SyncDesk.Settings, servers: [ServerAddress], taskCount: Int) {
+  ///   - slotTables: Of the model, those that slots live in; they come first.
+  init(phase: Phase, sync: SyncDesk.Settings, servers: [ServerAddress], taskCount: Int, slotTables: Int) {
+    self.slotTables = slotTables
     self.phase = phase
     self.sync = SyncDesk(settings: sync)
     self.servers = servers
@@ -113,6 +118,16 @@ final class ParameterServerEndpoint {
         throw WireError(.err, "this server has no snapshot.store")
       }
       desk.request(responder)
+    case .checksum(let format):
+      guard let weights = WeightFormat(rawValue: format ?? WeightFormat.float32.rawValue) else {
+        throw WireError(.err, "unknown format; expected: fp32, fp16 or bf16")
+      }
+      // Requests come on the loop that owns the shards.
+      let desk =
+        checksums ?? ChecksumDesk(source: shards, shards: shards.hostedShardIDs, loop: responder.eventLoop)
+      checksums = desk
+      desk.request(
+        formats: shards.checksumFormats(replicaWeights: weights, slotTables: slotTables), responder)
     case .info: preconditionFailure("INFO is answered in every phase")
     }
   }

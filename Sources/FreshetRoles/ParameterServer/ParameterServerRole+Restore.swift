@@ -28,7 +28,8 @@ extension ParameterServerRole {
       sync: SyncDesk.Settings(
         intervalMs: settings.syncIntervalMs, denseIntervalMs: settings.denseIntervalMs,
         bytesPerSecond: settings.syncBytesPerSecond),
-      servers: configuration.cluster.servers, taskCount: configuration.model.tasks.count)
+      servers: configuration.cluster.servers, taskCount: configuration.model.tasks.count,
+      slotTables: tables.slotTableCount)
   }
 
   /// Reads the shards from the store, in the background, and opens the endpoint. A failure ends the role.

@@ -58,7 +58,7 @@ final class ReplicaProcess: SimulatedProcess {
     for link in links { link.start() }
     every(milliseconds: 100) { [unowned self] in
       handle(.tick)
-      machine?.maintainTables()
+      self.machine?.maintainTables()
     }
   }
 

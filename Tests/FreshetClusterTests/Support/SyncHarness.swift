@@ -32,6 +32,8 @@ final class SyncHarness {
     var disconnects = 0
     var removesRows = true
     var fids = 60
+    /// Whether the replica's copy can be saved.
+    var isSaved = false
     /// Whether everything is copied before the first example.
     var startsWithBase = false
     /// Event time that passes from one offset to the next.
@@ -41,7 +43,7 @@ final class SyncHarness {
   let options: Options
   var model: TestModel { options.model }
   let map: ShardMap
-  let replica: Replica
+  private(set) var replica: Replica
   private(set) var servers: [ShardServer] = []
   private var random: SeededGenerator
   private var now = Instant(nanoseconds: 1)
@@ -62,7 +64,7 @@ final class SyncHarness {
     ends = Array(repeating: 0, count: options.partitions)
     replica = Replica(
       tables: options.model.tables, map: map, weightFormat: options.weightFormat, compressor: RunLengthCompressor(),
-      seed: seed)
+      seed: seed, isSaved: options.isSaved, restored: nil)
     for number in 0..<options.servers { servers.append(makeServer(number)) }
     for number in servers.indices { deliver(.connected(ServerID(number))) }
   }
@@ -255,6 +257,19 @@ final class SyncHarness {
       answer(faulty: false)
       each()
     }
+  }
+
+  /// Another replica takes the place of the present one.
+  func replace(_ replica: Replica) {
+    self.replica = replica
+    requests = []
+    wasReady = replica.isReady
+    for number in servers.indices { deliver(.connected(ServerID(number))) }
+  }
+
+  /// All servers begin anew.
+  func restartServers() {
+    for number in servers.indices { servers[number] = makeServer(number) }
   }
 
   private func sweep(atMost limit: Int) {
