@@ -14,6 +14,8 @@ extension ServeEndpoint {
     info.section("freshness")
     info.add(freshness.summary, prefix: "", unit: "ms")
     info.add(freshness.recent(now: now), prefix: "recent_", unit: "ms")
+    info.add("unmeasured_examples", engine.reader.status.statistics.unmeasuredExamples)
+    state?.status.add(to: &info)
     addCatalog(to: &info)
     addScoring(to: &info, now: now)
     return info

@@ -34,10 +34,14 @@ final class ServeEndpoint {
   var listener: RESPServer?
   var http: HTTPServer?
   var feed: ReplicaFeed?
+  var state: ReplicaStateDesk?
+  private let checksums: ChecksumDesk
 
   init(engine: ServingEngine, replica: Replica, loop: any EventLoop, logger: Logger) {
     self.engine = engine
     self.replica = replica
+    checksums = ChecksumDesk(
+      source: replica, shards: (0..<replica.shardCount).map { ShardID($0) }, loop: loop)
     self.loop = loop
     self.logger = logger
   }
@@ -68,6 +72,7 @@ final class ServeEndpoint {
       case .row(let table, let fid):
         let row = try engine.row(table: table, fid: fid)
         responder.reply { $0.write(row: row) }
+      case .checksum: checksums.request(formats: replica.tables.layouts.map { _ in [] }, responder)
       case .info(let section):
         responder.reply(.bulk(info(now: Instant.now()).text(section: section)))
       }
