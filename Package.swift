@@ -111,7 +111,7 @@ let package = Package(
     tests("FreshetStore", ["FreshetStore", "FreshetCore"]),
     tests("FreshetS3", ["FreshetS3", "FreshetCore"]),
     tests("FreshetNet", ["FreshetNet", "FreshetWire", "FreshetCore"] + nio),
-    tests("FreshetRoles", ["FreshetRoles", "FreshetCluster", "FreshetModel", "FreshetCore"]),
+    tests("FreshetRoles", ["FreshetRoles", "CAllocationCount", "FreshetCluster", "FreshetModel", "FreshetCore"]),
   ],
   swiftLanguageModes: [.v6]
 )
