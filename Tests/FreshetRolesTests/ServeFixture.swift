@@ -145,7 +145,7 @@ final class ServeFixture {
           $0, partition: partition, epoch: claim.epoch, from: claim.watermarks[0].watermark, to: Offset(offset + 1))
       }
       #expect(outcome == .applied)
-      _ = servers[server].sealDeltas(compressor: NoCompressor())
+      _ = servers[server].sealDeltas(includingDense: true, compressor: NoCompressor())
     }
     offset += 1
   }
@@ -181,7 +181,8 @@ final class ServeFixture {
         continue
       }
       let request = try body.withUnsafeBytes { try SyncRequest(decoding: $0) }
-      let frames = try servers[server.value].sync(request, compressor: NoCompressor())
+      let frames = try servers[server.value].sync(
+        request, limitBytes: ShardServer.syncReplyBytes, compressor: NoCompressor())
       if frames.isEmpty { continue }
       for frame in frames {
         reported += try perform(frame.withUnsafeBytes { replica.handle(.frame(server, $0), now: .now()) })

@@ -15,9 +15,9 @@ extension ReplicaView {
     guard !requests.isEmpty else { return }
     content.embeddings.withUnsafeBufferPointer { tables in
       // An array of objects is one of references; counting them for each row would cost more than the row.
-      tables.baseAddress.unsafelyUnwrapped.withMemoryRebound(to: Unmanaged<EmbeddingTable>.self, capacity: tables.count) {
-        EmbeddingTable.copyRows(
-          requests, of: $0, numbers: numbers, into: output, stride: stride, found: found)
+      tables.baseAddress.unsafelyUnwrapped.withMemoryRebound(to: Unmanaged<EmbeddingTable>.self, capacity: tables.count)
+      {
+        EmbeddingTable.copyRows(requests, of: $0, numbers: numbers, into: output, stride: stride, found: found)
       }
     }
   }

@@ -68,12 +68,20 @@ public struct ServerAddress: Sendable, Equatable, CustomStringConvertible {
 public struct ParameterServerSettings: Sendable {
   /// The interface to listen on. Default: 127.0.0.1.
   public var host: String
-  /// Time between two deltas of a shard. Default: 500.
+  /// Time between two deltas of a shard. Default: 100.
   public var syncIntervalMs: Int
+  /// The same for the dense tensors; nil: with the others. Default: nil.
+  public var denseIntervalMs: Int?
+  /// What embeddings travel to replicas as. Default: fp32.
+  public var syncWeights: WeightFormat
+  /// To all replicas of a server together; nil for no limit. Default: nil.
+  public var syncBytesPerSecond: Int?
   /// Deltas kept for replicas, per shard. Default: 4 MiB.
   public var deltaLogBytes: Int
   /// In one pull or push. Default: 262,144.
   public var maximumRowsPerRequest: Int
+  /// Server 0's HTTP port for metrics and health; server i has the i-th after it. 0 opens none. Default: 8100.
+  public var metricsPort: Int
 }
 
 public struct TrainerSettings: Sendable {
@@ -90,6 +98,8 @@ public struct TrainerSettings: Sendable {
   /// Where the status port listens; port 0 opens none. Default: 127.0.0.1:7200.
   public var host: String
   public var port: Int
+  /// The HTTP port for metrics and health; 0 opens none. Default: 8200.
+  public var metricsPort: Int
 }
 
 public struct JoinerSettings: Sendable {
@@ -112,6 +122,8 @@ public struct JoinerSettings: Sendable {
   /// Where the status port listens; port 0 opens none. Default: 127.0.0.1:7300.
   public var host: String
   public var port: Int
+  /// The HTTP port for metrics and health; 0 opens none. Default: 8300.
+  public var metricsPort: Int
 }
 
 public struct ServingSettings: Sendable {
@@ -119,10 +131,16 @@ public struct ServingSettings: Sendable {
   public var host: String
   /// Default: 7000; 0 lets the system choose.
   public var port: Int
+  /// The HTTP port; 0 opens none. Default: 8080.
+  public var httpPort: Int
   /// In one request. Default: 10,000.
   public var maximumCandidates: Int
   /// What the copies of embeddings are kept as. Default: fp32.
   public var weights: WeightFormat
+  /// A directory where the replica saves its copy to start from; nil for none. Default: nil.
+  public var state: String?
+  /// From one round of saving to the next. Default: 30,000.
+  public var stateIntervalMs: Int
 }
 
 extension FreshetConfiguration {

@@ -1,5 +1,6 @@
 import FreshetCluster
 import FreshetCore
+import FreshetHTTP
 import FreshetNet
 import FreshetWire
 import Logging
@@ -64,8 +65,9 @@ public struct ParameterServerRole: Service {
     }
     loop.execute { endpoint.value.listener = listener }
     if let store { restore(machine, from: store, into: endpoint, on: loop, outcome) } else { logReady(listener.port) }
-    let seal = repeated(on: loop, everyMs: Int64(settings.syncIntervalMs)) { endpoint.value.seal() }
+    let sync = repeated(on: loop, everyMs: Int64(SyncDesk.tickMs)) { endpoint.value.tickSync() }
     let sweep = repeated(on: loop, everyMs: Self.sweepIntervalMs) { endpoint.value.keepHouse() }
+    let metrics = try await startMetrics(endpoint, on: loop)
     onListening(listener.port)
     let end: Result<Void, any Error>
     do {
@@ -79,11 +81,25 @@ public struct ParameterServerRole: Service {
       end = .failure(error)
     }
     await stop(endpoint, on: loop)
-    seal.cancel()
+    sync.cancel()
     sweep.cancel()
+    await metrics?.shutdown(graceMs: Self.closingMs)
     await listener.shutdown(graceMs: Self.closingMs)
     try await group.shutdownGracefully()
     try end.get()
+  }
+
+  private func startMetrics(
+    _ endpoint: NIOLoopBound<ParameterServerEndpoint>, on loop: any EventLoop
+  ) async throws -> HTTPServer? {
+    let settings = configuration.parameterServer
+    guard settings.metricsPort > 0 else { return nil }
+    return try await MetricsPort.start(
+      host: settings.host, port: settings.metricsPort + server.value, password: configuration.cluster.password,
+      logger: logger
+    ) {
+      try await loop.submit { RoleReport(info: endpoint.value.info, notReady: endpoint.value.notReady) }.get()
+    }
   }
 
   /// Saves what was learned and gives it to the replicas.

@@ -7,12 +7,15 @@ extension ServeEndpoint {
     var info = InfoText()
     info.addProcess(role: "serve", startedAt: startedAt, now: now)
     if let listener { info.add(listener.statistics) }
+    if let http { info.add(http.statistics) }
     addReplica(to: &info, now: now)
     info.section("watermarks")
     for (partition, offset) in engine.reader.status.watermarks { info.add("partition_\(partition)", offset) }
     info.section("freshness")
     info.add(freshness.summary, prefix: "", unit: "ms")
     info.add(freshness.recent(now: now), prefix: "recent_", unit: "ms")
+    info.add("unmeasured_examples", engine.reader.status.statistics.unmeasuredExamples)
+    state?.status.add(to: &info)
     addCatalog(to: &info)
     addScoring(to: &info, now: now)
     return info

@@ -1,5 +1,6 @@
 import FreshetCluster
 import FreshetCore
+import FreshetHTTP
 import FreshetNet
 import FreshetWire
 import Logging
@@ -15,8 +16,10 @@ final class ServeEndpoint {
 
   private struct Pending {
     let recommendation: Recommendation
-    let responder: RESPResponder
+    /// Whether somebody still waits for it.
+    let isWanted: () -> Bool
     let startedAt: Instant
+    let reply: (Result<[(id: String, score: Double)], WireError>) -> Void
   }
 
   let engine: ServingEngine
@@ -29,11 +32,16 @@ final class ServeEndpoint {
   private(set) var latency = RecentHistogram(highest: longestLatencyMicroseconds)
   private var catalogWasCaughtUp = false
   var listener: RESPServer?
+  var http: HTTPServer?
   var feed: ReplicaFeed?
+  var state: ReplicaStateDesk?
+  private let checksums: ChecksumDesk
 
   init(engine: ServingEngine, replica: Replica, loop: any EventLoop, logger: Logger) {
     self.engine = engine
     self.replica = replica
+    checksums = ChecksumDesk(
+      source: replica, shards: (0..<replica.shardCount).map { ShardID($0) }, loop: loop)
     self.loop = loop
     self.logger = logger
   }
@@ -49,18 +57,22 @@ final class ServeEndpoint {
       switch try ServingCommand(request, limits: engine.limits) {
       case .score, .scoreJSON: preconditionFailure("answered above")
       case .recommend(let model, let fields, let topK, let filters, let exclude):
-        guard recommendations.count < Self.maximumRecommendations else {
-          throw WireError(.busy, "\(recommendations.count) recommendations wait, which is the limit; try again later")
-        }
-        let recommendation = try engine.beginRecommendation(
+        let recommendation = try beginRecommendation(
           model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
-        enqueue(Pending(recommendation: recommendation, responder: responder, startedAt: startedAt))
+        enqueue(
+          Pending(recommendation: recommendation, isWanted: { responder.isConnected }, startedAt: startedAt) { result in
+            switch result {
+            case .success(let items): responder.reply { $0.write(recommendation: items) }
+            case .failure(let error): responder.fail(error)
+            }
+          })
       case .models:
         let now = Instant.now()
         responder.reply { engine.writeModels(to: &$0, now: now) }
       case .row(let table, let fid):
         let row = try engine.row(table: table, fid: fid)
         responder.reply { $0.write(row: row) }
+      case .checksum: checksums.request(formats: replica.tables.layouts.map { _ in [] }, responder)
       case .info(let section):
         responder.reply(.bulk(info(now: Instant.now()).text(section: section)))
       }
@@ -77,12 +89,38 @@ final class ServeEndpoint {
     recordLatency(since: startedAt)
   }
 
-  private func recordLatency(since startedAt: Instant) {
+  func recordLatency(since startedAt: Instant) {
     let now = Instant.now()
     latency.record(Int64(now.milliseconds(since: startedAt) * 1000), count: 1, now: now)
   }
 
   // MARK: - Recommendations
+
+  private func beginRecommendation(
+    model: String, fields: [RequestField], topK: Int, filters: [RequestField], exclude: [String]
+  ) throws(WireError) -> Recommendation {
+    guard recommendations.count < Self.maximumRecommendations else {
+      throw WireError(.busy, "\(recommendations.count) recommendations wait, which is the limit; try again later")
+    }
+    return try engine.beginRecommendation(
+      model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
+  }
+
+  /// The same for those who ask not by RESP.
+  func recommend(
+    model: String, fields: [RequestField], topK: Int, filters: [RequestField], exclude: [String],
+    reply: @escaping (Result<[(id: String, score: Double)], WireError>) -> Void
+  ) {
+    let startedAt = Instant.now()
+    do throws(WireError) {
+      let recommendation = try beginRecommendation(
+        model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
+      enqueue(Pending(recommendation: recommendation, isWanted: { true }, startedAt: startedAt, reply: reply))
+    } catch {
+      engine.statistics.refused += 1
+      reply(.failure(error))
+    }
+  }
 
   private func enqueue(_ pending: Pending) {
     recommendations.append(pending)
@@ -92,21 +130,21 @@ final class ServeEndpoint {
   /// Scores one chunk of the oldest recommendation in each turn of the event loop.
   private func advance() {
     guard let pending = recommendations.first else { return }
-    if !pending.responder.isConnected {
+    if !pending.isWanted() {
       recommendations.removeFirst()
-      pending.responder.fail(WireError(.connection, "the client has gone"))
+      pending.reply(.failure(WireError(.connection, "the client has gone")))
     } else {
       do throws(WireError) {
         if try engine.advance(pending.recommendation) {
           recommendations.removeFirst()
           let result = pending.recommendation.result
-          pending.responder.reply { $0.write(recommendation: result) }
+          pending.reply(.success(result))
           recordLatency(since: pending.startedAt)
         }
       } catch {
         recommendations.removeFirst()
         engine.statistics.refused += 1
-        pending.responder.fail(error)
+        pending.reply(.failure(error))
       }
     }
     guard !recommendations.isEmpty else { return }

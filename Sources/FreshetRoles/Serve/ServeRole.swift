@@ -1,5 +1,6 @@
 import FreshetCluster
 import FreshetCore
+import FreshetHTTP
 import FreshetKafka
 import FreshetModel
 import FreshetNet
@@ -14,11 +15,14 @@ import ServiceLifecycle
 public struct ServeOptions: Sendable {
   /// Stands above `serve.port`; 0 lets the system choose.
   public var port: Int?
+  /// Stands above `serve.http_port`; 0 opens none.
+  public var httpPort: Int?
   /// Whether a broker that cannot be reached at the start ends the process.
   public var failFast: Bool
 
-  public init(port: Int?, failFast: Bool) {
+  public init(port: Int?, httpPort: Int?, failFast: Bool) {
     self.port = port
+    self.httpPort = httpPort
     self.failFast = failFast
   }
 }
@@ -31,6 +35,9 @@ public struct ServeRole: Service {
   private let logger: Logger
   private let items: any ItemFeed
   private let onListening: @Sendable (Int) -> Void
+
+  /// What saving the copy may take after SIGTERM.
+  private static let lastStateMs = 5_000
 
   /// - Throws: `ClusterError` or `KafkaError` if the model or a Kafka property cannot be used.
   public init(configuration: FreshetConfiguration, options: ServeOptions, logger: Logger) throws {
@@ -69,23 +76,27 @@ public struct ServeRole: Service {
     let loop = group.next()
     let endpoint = try await loop.submit { NIOLoopBound(try makeEndpoint(loop), eventLoop: loop) }.get()
     let listener = try await listen(group, endpoint)
+    let http = try await listenHTTP([ReplicaScoring.Thread(loop: loop, endpoint: endpoint)])
     onListening(listener.port)
     logger.info(
       "listening",
       metadata: [
-        "listen": "\(configuration.serving.host):\(listener.port)", "model": "\(configuration.model.name)",
+        "listen": "\(configuration.serving.host):\(listener.port)", "http_port": "\(http?.port ?? 0)",
+        "model": "\(configuration.model.name)",
         "servers": "\(configuration.cluster.servers.count)",
       ])
     if options.failFast, let feed = items as? KafkaItemFeed {
       do {
         try await feed.checkBroker()
       } catch {
+        await http?.shutdown(graceMs: 0)
         await listener.shutdown(graceMs: 0)
         throw error
       }
     }
     try await loop.submit {
       endpoint.value.listener = listener
+      endpoint.value.http = http
       endpoint.value.feed?.start()
     }.get()
     items.start { batch, applied in
@@ -97,23 +108,57 @@ public struct ServeRole: Service {
     try? await gracefulShutdown()
     await items.stop()
     try await loop.submit { endpoint.value.feed?.stop() }.get()
-    await listener.shutdown(graceMs: 2_000)
+    await saveState(endpoint, on: loop)
+    async let closing: Void = listener.shutdown(graceMs: 2_000)
+    await http?.shutdown(graceMs: 2_000)
+    await closing
+  }
+
+  private func saveState(_ endpoint: NIOLoopBound<ServeEndpoint>, on loop: any EventLoop) async {
+    let saved = loop.makePromise(of: Void.self)
+    loop.execute {
+      guard let state = endpoint.value.state else { return saved.succeed() }
+      state.stop(withinMs: Self.lastStateMs) { saved.succeed() }
+    }
+    try? await saved.futureResult.get()
   }
 
   /// Called on the loop.
   private func makeEndpoint(_ loop: any EventLoop) throws -> ServeEndpoint {
+    let state = try configuration.serving.state.map { directory in
+      try ReplicaStateDesk(
+        directory: directory, intervalMs: configuration.serving.stateIntervalMs, tables: tables,
+        shardCount: configuration.cluster.shards, settings: configuration.serving, logger: logger)
+    }
     let replica = Replica(
       tables: tables, map: configuration.cluster.map, weightFormat: configuration.serving.weights,
-      compressor: ZstdCompressor(level: 1), seed: UInt64.random(in: 0 ... .max))
+      compressor: ZstdCompressor(level: 1), seed: UInt64.random(in: 0 ... .max), isSaved: state != nil,
+      restored: state?.takeRestored())
+    state?.start(replica, on: loop)
     let catalog = ServingCatalog(extractor: try FeatureExtractor(configuration.model))
     let engine = try ServingEngine(
       model: configuration.model, reader: replica.makeReader(), catalog: catalog,
       limits: ServingLimits(maxCandidates: configuration.serving.maximumCandidates))
     let endpoint = ServeEndpoint(engine: engine, replica: replica, loop: loop, logger: logger)
+    endpoint.state = state
     endpoint.feed = ReplicaFeed(replica: replica, cluster: configuration.cluster, loop: loop, logger: logger) {
       [weak endpoint] receipt in endpoint?.note(receipt)
     }
     return endpoint
+  }
+
+  /// - Parameter threads: What answers; they must outlive the port.
+  private func listenHTTP(_ threads: [ReplicaScoring.Thread]) async throws -> HTTPServer? {
+    let settings = configuration.serving
+    let port = options.httpPort ?? settings.httpPort
+    guard port > 0 else { return nil }
+    let gateway = ServingGateway(
+      service: ReplicaScoring(model: configuration.model, threads: threads),
+      credentials: HTTPCredentials(password: configuration.cluster.password),
+      limits: ServingLimits(maxCandidates: settings.maximumCandidates))
+    return try await HTTPServer.start(.serving(host: settings.host, port: port), logger: logger) {
+      await gateway.answer($0)
+    }
   }
 
   private func listen(
