@@ -46,7 +46,8 @@ extension EmbeddingTable {
         let request = requests[position]
         let row = numbers[position]
         found[position] = row != TableCore.noRow
-        tables[request.table]._withUnsafeGuaranteedRef { $0.copy(row, of: request.fid, into: output + position &* stride) }
+        let target = output + position &* stride
+        tables[request.table]._withUnsafeGuaranteedRef { $0.copy(row, of: request.fid, into: target) }
       }
       first = end
     }

@@ -36,7 +36,8 @@ import Testing
       #expect(count == 0, "\(name)")
     }
     let candidates = ids.map { "{\"item_id\":\($0)}" }.joined(separator: ",")
-    let json = RESPRequest(["SCOREJSON", "shop", "{\"context\":{\"user_id\":2,\"tags\":[\"x\"]},\"candidates\":[\(candidates)]}"])
+    let document = "{\"context\":{\"user_id\":2,\"tags\":[\"x\"]},\"candidates\":[\(candidates)]}"
+    let json = RESPRequest(["SCOREJSON", "shop", document])
     #expect(try allocations(fixture, &encoder) { engine.write(try engine.scoreJSON(json), to: &$0) } == 0)
   }
 

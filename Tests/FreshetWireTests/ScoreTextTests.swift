@@ -18,7 +18,7 @@ import Testing
 
   @Test func everyScoreReadsBackAsTheSameDouble() throws {
     var random = SeededGenerator(seed: 8)
-    var scores: [Float] = [0, 1, 0.5, 0.25, 0.1, 0.01, 0.001, 1e-4, 1e-5, 1e-10, 0x1p-40, 0x1p-41, 1e-30, .leastNonzeroMagnitude]
+    var scores: [Float] = [0, 1, 0.5, 0.25, 0x1p-40, 0x1p-41, 1e-30, .leastNonzeroMagnitude]
     for decimal in [0.1, 0.01, 0.001, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12].map({ Float($0) }) {
       scores += [decimal.nextUp, decimal.nextDown, decimal]
     }

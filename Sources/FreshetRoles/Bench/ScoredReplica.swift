@@ -60,7 +60,7 @@ final class ScoredReplica {
       try push(Array(fids[first..<min(first + Self.rowsPerPush, fids.count)]), table: 0)
     }
     try push(tables.denseLayout.fids, table: tables.denseTable)
-    _ = server.sealDeltas(compressor: NoCompressor())
+    _ = server.sealDeltas(includingDense: true, compressor: NoCompressor())
     sync(replica.handle(.connected(ServerID(0)), now: .now()))
     precondition(replica.isReady)
   }
@@ -93,7 +93,7 @@ final class ScoredReplica {
     for case .sync(let id, let body) in actions {
       do {
         let request = try body.withUnsafeBytes { try SyncRequest(decoding: $0) }
-        let frames = try server.sync(request, compressor: NoCompressor())
+        let frames = try server.sync(request, limitBytes: 8 << 20, compressor: NoCompressor())
         guard !frames.isEmpty else { continue }
         for frame in frames { sync(frame.withUnsafeBytes { replica.handle(.frame(id, $0), now: .now()) }) }
         sync(replica.handle(.answered(id, .success(())), now: .now()))
@@ -107,7 +107,7 @@ final class ScoredReplica {
   func change() throws {
     try push([Hashing.fid(slot: "user_id", value: "1")], table: 0)
     try push(tables.denseLayout.fids, table: tables.denseTable)
-    _ = server.sealDeltas(compressor: NoCompressor())
+    _ = server.sealDeltas(includingDense: true, compressor: NoCompressor())
     // The replica's last request found nothing and was not repeated; a new connection asks again.
     _ = replica.handle(.disconnected(ServerID(0), reason: "asks again"), now: .now())
     sync(replica.handle(.connected(ServerID(0)), now: .now()))
