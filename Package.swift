@@ -55,9 +55,9 @@ let package = Package(
     module("FreshetCore", ["CXXHash"]),
     .target(name: "CIntrinsics"),
     module("FreshetTable", ["FreshetCore", "CIntrinsics"]),
-    module("FreshetModel", ["FreshetCore", "CSimdJSON", "COpenBLAS"]),
+    module("FreshetModel", ["FreshetCore", "CIntrinsics", "CSimdJSON", "COpenBLAS"]),
     module("FreshetWire", ["FreshetCore", .product(name: "NIOCore", package: "swift-nio")]),
-    module("FreshetCluster", ["FreshetCore", "FreshetTable", "FreshetModel"]),
+    module("FreshetCluster", ["FreshetCore", "FreshetTable", "FreshetModel", "CIntrinsics"]),
     // Optimised in debug builds too: the tests run hundreds of simulated clusters.
     .target(
       name: "FreshetSimulator", dependencies: ["FreshetCore", "FreshetTable", "FreshetModel", "FreshetCluster"],

@@ -64,7 +64,9 @@ final class ServeFixture {
     servers = (0..<2).map { Self.makeServer(map, layouts, number: $0, generation: UInt64(7 + $0)) }
     replica = Replica(tables: tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
     engine = try ServingEngine(
-      model: Self.model, replica: replica, limits: ServingLimits(maxCandidates: maxCandidates))
+      model: Self.model, reader: replica.makeReader(),
+      catalog: ServingCatalog(extractor: try FeatureExtractor(Self.model)),
+      limits: ServingLimits(maxCandidates: maxCandidates))
   }
 
   /// With trained rows for users 1...5 and all items, copied and with a catalog.
@@ -143,7 +145,7 @@ final class ServeFixture {
           $0, partition: partition, epoch: claim.epoch, from: claim.watermarks[0].watermark, to: Offset(offset + 1))
       }
       #expect(outcome == .applied)
-      _ = servers[server].sealDeltas(compressor: NoCompressor())
+      _ = servers[server].sealDeltas(includingDense: true, compressor: NoCompressor())
     }
     offset += 1
   }
@@ -179,7 +181,8 @@ final class ServeFixture {
         continue
       }
       let request = try body.withUnsafeBytes { try SyncRequest(decoding: $0) }
-      let frames = try servers[server.value].sync(request, compressor: NoCompressor())
+      let frames = try servers[server.value].sync(
+        request, limitBytes: ShardServer.syncReplyBytes, compressor: NoCompressor())
       if frames.isEmpty { continue }
       for frame in frames {
         reported += try perform(frame.withUnsafeBytes { replica.handle(.frame(server, $0), now: .now()) })
@@ -212,13 +215,13 @@ final class ServeFixture {
   /// Sends a request through the commands' parser and the replies' encoder and decoder.
   func ask(_ words: [String]) throws -> RESPValue {
     var encoder = RESPEncoder(buffer: ByteBuffer(), version: .v3)
-    switch try ServingCommand(RESPRequest(words), limits: engine.limits) {
-    case .score(let model, let fields, let candidates):
-      encoder.write(try engine.score(model: model, fields: fields, candidates: candidates))
-    case .scoreJSON(let model, let json): encoder.write(try engine.scoreJSON(model: model, json))
-    case .recommend(let model, let fields, let topK, let exclude):
+    let request = RESPRequest(words)
+    switch try ServingCommand(request, limits: engine.limits) {
+    case .score: engine.write(try engine.score(request), to: &encoder)
+    case .scoreJSON: engine.write(try engine.scoreJSON(request), to: &encoder)
+    case .recommend(let model, let fields, let topK, let filters, let exclude):
       let recommendation = try engine.beginRecommendation(
-        model: model, fields: fields, topK: topK, exclude: exclude)
+        model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
       while try !engine.advance(recommendation) {}
       encoder.write(recommendation: recommendation.result)
     case .models: engine.writeModels(to: &encoder, now: .now())

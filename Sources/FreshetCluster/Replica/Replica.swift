@@ -33,6 +33,8 @@ public final class Replica {
     /// Frames whose checksum or format was wrong; the replica asked again.
     public var malformed: UInt64 = 0
     public var basesCompleted: UInt64 = 0
+    /// Examples whose freshness nobody will know: a base took the place of the deltas that had their receipts.
+    public var unmeasuredExamples: UInt64 = 0
   }
 
   /// A frame's body is refused above this.
@@ -53,23 +55,39 @@ public final class Replica {
   let shards: [ReplicaShard]
   private var servers: [Server]
   private var pendingReceipts: [BatchReceipt] = []
-  /// Rises whenever a dense row changes.
-  private(set) var denseVersion: UInt64 = 0
+  private let content: ReplicaContent
   private var actions: [ReplicaAction] = []
   public private(set) var statistics = Statistics()
 
   /// - Parameter weightFormat: What the copy's embeddings are kept as.
-  public init(
+  public convenience init(
     tables: ModelTables, map: ShardMap, weightFormat: WeightFormat, compressor: any BlockCompressor, seed: UInt64
+  ) {
+    self.init(
+      tables: tables, map: map, weightFormat: weightFormat, compressor: compressor, seed: seed, isSaved: false,
+      restored: nil)
+  }
+
+  /// - Parameters:
+  ///   - isSaved: Whether a `SnapshotKeeper` is to save the copy.
+  ///   - restored: What to begin with, read for the same tables, shards and format; it is used up. Nil: nothing.
+  public init(
+    tables: ModelTables, map: ShardMap, weightFormat: WeightFormat, compressor: any BlockCompressor, seed: UInt64,
+    isSaved: Bool, restored: RestoredReplica?
   ) {
     self.tables = tables
     self.map = map
     self.compressor = compressor
     let layouts = tables.servingLayouts(weightFormat: weightFormat)
-    shards = (0..<map.shardCount).map { ReplicaShard(id: ShardID($0), layouts: layouts) }
+    shards = (0..<map.shardCount).map { number in
+      restored?.take(ShardID(number)).map { ReplicaShard($0) }
+        ?? ReplicaShard(id: ShardID(number), layouts: layouts, isSaved: isSaved)
+    }
+    content = ReplicaContent(tables: tables, shards: shards)
     servers = (0..<map.serverCount).map {
       Server(backoff: Backoff(baseMs: 100, capMs: 2_000, seed: seed ^ UInt64($0)))
     }
+    publishStatus()
   }
 
   /// Whether every shard has been copied completely at least once.
@@ -78,13 +96,15 @@ public final class Replica {
   public var connectedServers: Int { servers.filter(\.isConnected).count }
 
   /// Milliseconds since the shard that has waited longest was last brought up to date; nil while one never was.
-  public func ageMs(now: Instant) -> Double? {
-    var age = 0.0
+  public func ageMs(now: Instant) -> Double? { oldestCurrent.map { now.milliseconds(since: $0) } }
+
+  private var oldestCurrent: Instant? {
+    var oldest: Instant?
     for shard in shards {
       guard let last = shard.lastCurrent else { return nil }
-      age = max(age, now.milliseconds(since: last))
+      oldest = min(oldest ?? last, last)
     }
-    return age
+    return oldest
   }
 
   /// For each shard its generation, sequence and completeness.
@@ -109,22 +129,40 @@ public final class Replica {
 
   /// One row's weights as scores use them, and whether the row exists.
   public func row(table name: String, fid: Fid) throws(ClusterError) -> (weights: [Float], exists: Bool) {
-    guard let table = tables.layouts.firstIndex(where: { $0.name == name }) else {
-      let names = tables.layouts.map(\.name).joined(separator: ", ")
-      throw ClusterError(.mismatch, "no table \(name); the tables are \(names)")
-    }
-    return shards[Int(map.shard(of: fid).value)].tables[table].weights(fid)
-  }
-
-  /// Copies one row's weights, or its initial value.
-  /// - Returns: Whether the row exists.
-  func copyWeights(table: Int, fid: Fid, into output: UnsafeMutablePointer<Float>) -> Bool {
-    shards[ShardMap.shardIndex(of: fid, shardCount: map.shardCount)].tables[table].copyWeights(of: fid, into: output)
+    content.embedding(try tables.position(ofTable: name), of: fid).weights(fid)
   }
 
   /// One slice of a table's housekeeping (`EmbeddingTable.maintain`), in the first table that has any.
   public func maintainTables() {
-    _ = shards.lazy.flatMap(\.tables).contains { $0.maintain() }
+    content.gate.write { _ = content.embeddings.contains { $0.maintain() } }
+  }
+
+  // MARK: - Readers
+
+  /// A reader for one other thread. Any thread may ask for it.
+  public func makeReader() -> ReplicaReader { ReplicaReader(content: content) }
+
+  /// Runs `body` while no reader is inside `read`: for what is kept beside the rows and read with them, such as the item
+  /// catalog. Readers wait meanwhile: it should take microseconds.
+  public func write<Result: ~Copyable, Failure: Error>(
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try content.gate.write(body)
+  }
+
+  private func publishStatus() {
+    let isReady = isReady
+    let status = ReplicaStatus(
+      isReady: isReady, connectedServers: connectedServers, oldestCurrent: oldestCurrent,
+      positions: shards.map {
+        ReplicaStatus.Position(
+          shard: $0.id, generation: $0.position.generation, sequence: $0.position.sequence, isComplete: $0.isComplete)
+      },
+      watermarks: watermarks,
+      tables: rowCounts().map { ReplicaStatus.Table(name: $0.name, rows: $0.rows, bytes: $0.bytes) },
+      statistics: statistics)
+    content.status.withLock { $0 = status }
+    content.isReady.store(isReady, ordering: .releasing)
   }
 
   // MARK: - Events
@@ -149,6 +187,8 @@ public final class Replica {
     case .tick:
       for server in servers.indices { ask(ServerID(server), now) }
     }
+    // Frames come in thousands, and each answer ends them.
+    if case .frame = event {} else { publishStatus() }
     return actions
   }
 
@@ -191,7 +231,12 @@ public final class Replica {
         return
       }
       let shard = shards[Int(frame.shard.value)]
-      switch try shard.apply(frame, now: now) {
+      let outcome = try content.gate.write { () throws(ClusterError) in
+        let outcome = try shard.apply(frame, now: now)
+        if outcome == .applied { raiseVersions(frame) }
+        return outcome
+      }
+      switch outcome {
       case .applied: noteApplied(frame)
       case .duplicate: statistics.duplicates += 1
       case .gap:
@@ -209,13 +254,20 @@ public final class Replica {
     }
   }
 
+  private func raiseVersions(_ frame: SyncFrame) {
+    content.rowsVersion += 1
+    if frame.tables.contains(where: { $0.table == tables.denseTable }) { content.denseVersion += 1 }
+  }
+
   private func noteApplied(_ frame: SyncFrame) {
     for table in frame.tables {
       statistics.rows += UInt64(table.fids.count)
       statistics.tombstones += UInt64(table.tombstones.count)
-      if table.table == tables.denseTable { denseVersion += 1 }
     }
-    if case .base(_, next: nil) = frame.kind { statistics.basesCompleted += 1 }
+    if case .base(let from, let next) = frame.kind {
+      if from == .start { statistics.unmeasuredExamples = shards.reduce(0) { $0 + $1.unmeasuredExamples } }
+      if next == nil { statistics.basesCompleted += 1 }
+    }
     pendingReceipts += frame.receipts
     // Far behind, a receipt more or less says nothing new.
     if pendingReceipts.count > ShardState.maximumReceipts * 4 { BatchReceipt.coarsen(&pendingReceipts) }

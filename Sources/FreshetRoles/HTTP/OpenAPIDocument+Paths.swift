@@ -125,7 +125,7 @@ extension OpenAPIDocument {
           {"name": "exclude", "in": "query", "description": "Ids to leave out.",
             "schema": {"type": "array", "items": {"type": "string"}}, "explode": true},
           {"name": "fields", "in": "query",
-            "description": "Every other parameter is a field of the model: user_id=1.", "style": "form",
+            "description": "Every other parameter is a field of the model, user_id=1, or with `where.` before it a filter on items, where.genres=Comedy.", "style": "form",
             "explode": true, "schema": {"type": "object", "additionalProperties": {"type": "string"}}}],
         "responses": {"200": {"description": "OK",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Recommendation"}}}},

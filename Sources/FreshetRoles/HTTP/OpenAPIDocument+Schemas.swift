@@ -66,6 +66,8 @@ extension OpenAPIDocument {
     "RecommendRequest": {"type": "object", "required": [],
       "properties": {"context": {"type": "object", "additionalProperties": {"type": ["string", "number", "null", "array"]}},
         "topk": {"type": "integer", "minimum": 1, "maximum": 10000, "default": 10},
+        "where": {"type": "object", "additionalProperties": {"type": ["string", "number", "null", "array"]},
+          "description": "Values that fields of an item may have: of one field one of them, of several fields each."},
         "exclude": {"type": "array", "items": {"type": ["string", "number"]}}},
       "additionalProperties": false},
     "Recommendation": {"type": "object", "required": ["model", "task", "items"],

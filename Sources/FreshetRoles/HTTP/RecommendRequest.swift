@@ -5,20 +5,19 @@ import FreshetWire
 /// What `/v1/recommend/{model}` is asked.
 struct RecommendRequest: Equatable {
   static let defaultTopK = 10
+  private static let filterPrefix = "where."
 
   var fields: [RequestField] = []
   var topK = defaultTopK
+  /// Values that fields of an item may have: of one field one of them, of several fields each.
+  var filters: [RequestField] = []
   var exclude: [String] = []
 
-  /// `{"context":{field:value,…},"topk":10,"exclude":[id,…]}`, all of which may be left out.
+  /// `{"context":{field:value,…},"topk":10,"where":{field:value,…},"exclude":[id,…]}`, all of which may be left out.
   init(_ root: JSONValue, _ limits: ServingLimits) throws(HTTPFailure) {
-    let members = try RequestJSON.members(of: root, "the request", known: ["context", "topk", "exclude"])
-    if let context = members["context"], context.kind != .null {
-      guard context.kind == .object else {
-        throw HTTPFailure(.badRequest, "`context` must be an object of fields, not \(context.excerpt)")
-      }
-      for member in context.children { try add(member) }
-    }
+    let members = try RequestJSON.members(of: root, "the request", known: ["context", "topk", "where", "exclude"])
+    fields = try Self.fields(members["context"], "context")
+    filters = try Self.fields(members["where"], "where")
     if let value = members["topk"] {
       guard value.kind == .int64, let topK = Int(exactly: value.int64) else {
         throw HTTPFailure(.badRequest, "`topk` must be an integer, not \(value.excerpt)")
@@ -34,7 +33,7 @@ struct RecommendRequest: Equatable {
     try check(limits)
   }
 
-  /// `?user_id=1&topk=10&exclude=1193&exclude=661`: every other parameter is a field.
+  /// `?user_id=1&topk=10&where.genres=Comedy&exclude=1193&exclude=661`: every other parameter is a field.
   init(query: [(name: String, value: String)], _ limits: ServingLimits) throws(HTTPFailure) {
     for (name, value) in query {
       switch name {
@@ -44,22 +43,34 @@ struct RecommendRequest: Equatable {
         }
         self.topK = topK
       case "exclude": exclude.append(value)
+      case _ where name.hasPrefix(Self.filterPrefix):
+        filters.append(RequestField(name: String(name.dropFirst(Self.filterPrefix.count)), value: value))
       default: fields.append(RequestField(name: name, value: value))
       }
     }
     try check(limits)
   }
 
-  private mutating func add(_ member: JSONValue) throws(HTTPFailure) {
+  private static func fields(_ object: JSONValue?, _ what: String) throws(HTTPFailure) -> [RequestField] {
+    guard let object, object.kind != .null else { return [] }
+    guard object.kind == .object else {
+      throw HTTPFailure(.badRequest, "`\(what)` must be an object of fields, not \(object.excerpt)")
+    }
+    var fields: [RequestField] = []
+    for member in object.children { try add(member, to: &fields) }
+    return fields
+  }
+
+  private static func add(_ member: JSONValue, to fields: inout [RequestField]) throws(HTTPFailure) {
     let name = member.memberName
     let what = "field `\(HTTPFailure.short(name))`"
     switch member.kind {
     case .null: return
     case .array:
       for element in member.children where element.kind != .null {
-        fields.append(RequestField(name: name, value: try Self.text(of: element, what)))
+        fields.append(RequestField(name: name, value: try text(of: element, what)))
       }
-    default: fields.append(RequestField(name: name, value: try Self.text(of: member, what)))
+    default: fields.append(RequestField(name: name, value: try text(of: member, what)))
     }
   }
 

@@ -34,11 +34,11 @@ final class ReplicaScoring: ScoringService {
   }
 
   func recommend(
-    task: String, fields: [RequestField], topK: Int, exclude: [String]
+    task: String, fields: [RequestField], topK: Int, filters: [RequestField], exclude: [String]
   ) async throws(HTTPFailure) -> [(id: String, score: Double)] {
     let name = "\(model.name):\(task)"
     return try await ask { endpoint, promise in
-      endpoint.recommend(model: name, fields: fields, topK: topK, exclude: exclude) { result in
+      endpoint.recommend(model: name, fields: fields, topK: topK, filters: filters, exclude: exclude) { result in
         promise.completeWith(result.mapError { $0 as any Error })
       }
     }

@@ -16,7 +16,7 @@ protocol ScoringService: Sendable {
   /// - Parameter task: The name of one of the model's tasks.
   /// - Returns: Best first.
   func recommend(
-    task: String, fields: [RequestField], topK: Int, exclude: [String]
+    task: String, fields: [RequestField], topK: Int, filters: [RequestField], exclude: [String]
   ) async throws(HTTPFailure) -> [(id: String, score: Double)]
 
   /// - Throws: If the replica has ended.

@@ -79,7 +79,7 @@ struct ServingGateway: Sendable {
     }
     let task = model.tasks[0]
     let items = try await service.recommend(
-      task: task, fields: asked.fields, topK: asked.topK, exclude: asked.exclude)
+      task: task, fields: asked.fields, topK: asked.topK, filters: asked.filters, exclude: asked.exclude)
     return RecommendRequest.reply(items, model: service.model.name, task: task)
   }
 }

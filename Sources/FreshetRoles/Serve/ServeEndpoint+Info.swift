@@ -10,17 +10,19 @@ extension ServeEndpoint {
     if let http { info.add(http.statistics) }
     addReplica(to: &info, now: now)
     info.section("watermarks")
-    for (partition, offset) in engine.replica.watermarks { info.add("partition_\(partition)", offset) }
+    for (partition, offset) in engine.reader.status.watermarks { info.add("partition_\(partition)", offset) }
     info.section("freshness")
     info.add(freshness.summary, prefix: "", unit: "ms")
     info.add(freshness.recent(now: now), prefix: "recent_", unit: "ms")
+    info.add("unmeasured_examples", engine.reader.status.statistics.unmeasuredExamples)
+    state?.status.add(to: &info)
     addCatalog(to: &info)
     addScoring(to: &info, now: now)
     return info
   }
 
   private func addReplica(to info: inout InfoText, now: Instant) {
-    let replica = engine.replica
+    let replica = engine.reader.status
     let positions = replica.positions
     info.section("replica")
     info.add("ready", replica.isReady ? 1 : 0)
@@ -40,7 +42,7 @@ extension ServeEndpoint {
     info.add("gaps", statistics.gaps)
     info.add("malformed", statistics.malformed)
     info.add("bases", statistics.basesCompleted)
-    for table in replica.rowCounts() {
+    for table in replica.tables {
       info.add("\(table.name)_rows", table.rows)
       info.add("\(table.name)_bytes", table.bytes)
     }

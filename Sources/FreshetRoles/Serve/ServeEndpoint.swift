@@ -23,6 +23,7 @@ final class ServeEndpoint {
   }
 
   let engine: ServingEngine
+  let replica: Replica
   private let loop: any EventLoop
   private let logger: Logger
   let startedAt = Instant.now()
@@ -33,9 +34,14 @@ final class ServeEndpoint {
   var listener: RESPServer?
   var http: HTTPServer?
   var feed: ReplicaFeed?
+  var state: ReplicaStateDesk?
+  private let checksums: ChecksumDesk
 
-  init(engine: ServingEngine, loop: any EventLoop, logger: Logger) {
+  init(engine: ServingEngine, replica: Replica, loop: any EventLoop, logger: Logger) {
     self.engine = engine
+    self.replica = replica
+    checksums = ChecksumDesk(
+      source: replica, shards: (0..<replica.shardCount).map { ShardID($0) }, loop: loop)
     self.loop = loop
     self.logger = logger
   }
@@ -43,10 +49,16 @@ final class ServeEndpoint {
   func handle(_ request: RESPRequest, _ responder: RESPResponder) {
     let startedAt = Instant.now()
     do throws(WireError) {
-      let command = try ServingCommand(request, limits: engine.limits)
-      switch command {
-      case .recommend(let model, let fields, let topK, let exclude):
-        let recommendation = try beginRecommendation(model: model, fields: fields, topK: topK, exclude: exclude)
+      switch request.name {
+      case "SCORE": return reply(try engine.score(request), responder, since: startedAt)
+      case "SCOREJSON": return reply(try engine.scoreJSON(request), responder, since: startedAt)
+      default: break
+      }
+      switch try ServingCommand(request, limits: engine.limits) {
+      case .score, .scoreJSON: preconditionFailure("answered above")
+      case .recommend(let model, let fields, let topK, let filters, let exclude):
+        let recommendation = try beginRecommendation(
+          model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
         enqueue(
           Pending(recommendation: recommendation, isWanted: { responder.isConnected }, startedAt: startedAt) { result in
             switch result {
@@ -54,16 +66,13 @@ final class ServeEndpoint {
             case .failure(let error): responder.fail(error)
             }
           })
-      case .score(let model, let fields, let candidates):
-        reply(try engine.score(model: model, fields: fields, candidates: candidates), responder, since: startedAt)
-      case .scoreJSON(let model, let json):
-        reply(try engine.scoreJSON(model: model, json), responder, since: startedAt)
       case .models:
         let now = Instant.now()
         responder.reply { engine.writeModels(to: &$0, now: now) }
       case .row(let table, let fid):
         let row = try engine.row(table: table, fid: fid)
         responder.reply { $0.write(row: row) }
+      case .checksum: checksums.request(formats: replica.tables.layouts.map { _ in [] }, responder)
       case .info(let section):
         responder.reply(.bulk(info(now: Instant.now()).text(section: section)))
       }
@@ -75,8 +84,8 @@ final class ServeEndpoint {
     }
   }
 
-  private func reply(_ scores: ScoreReply, _ responder: RESPResponder, since startedAt: Instant) {
-    responder.reply { $0.write(scores) }
+  private func reply(_ scored: ScoredRequest, _ responder: RESPResponder, since startedAt: Instant) {
+    responder.reply { engine.write(scored, to: &$0) }
     recordLatency(since: startedAt)
   }
 
@@ -88,22 +97,24 @@ final class ServeEndpoint {
   // MARK: - Recommendations
 
   private func beginRecommendation(
-    model: String, fields: [RequestField], topK: Int, exclude: [String]
+    model: String, fields: [RequestField], topK: Int, filters: [RequestField], exclude: [String]
   ) throws(WireError) -> Recommendation {
     guard recommendations.count < Self.maximumRecommendations else {
       throw WireError(.busy, "\(recommendations.count) recommendations wait, which is the limit; try again later")
     }
-    return try engine.beginRecommendation(model: model, fields: fields, topK: topK, exclude: exclude)
+    return try engine.beginRecommendation(
+      model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
   }
 
   /// The same for those who ask not by RESP.
   func recommend(
-    model: String, fields: [RequestField], topK: Int, exclude: [String],
+    model: String, fields: [RequestField], topK: Int, filters: [RequestField], exclude: [String],
     reply: @escaping (Result<[(id: String, score: Double)], WireError>) -> Void
   ) {
     let startedAt = Instant.now()
     do throws(WireError) {
-      let recommendation = try beginRecommendation(model: model, fields: fields, topK: topK, exclude: exclude)
+      let recommendation = try beginRecommendation(
+        model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
       enqueue(Pending(recommendation: recommendation, isWanted: { true }, startedAt: startedAt, reply: reply))
     } catch {
       engine.statistics.refused += 1
@@ -143,7 +154,7 @@ final class ServeEndpoint {
   // MARK: - News
 
   func apply(_ batch: ItemBatch) {
-    for notice in engine.catalog.apply(batch) { logger.warning("\(notice)") }
+    for notice in replica.write({ engine.catalog.apply(batch) }) { logger.warning("\(notice)") }
     if !catalogWasCaughtUp, engine.catalog.isCaughtUp {
       catalogWasCaughtUp = true
       logger.info("item catalog read", metadata: ["items": "\(engine.catalog.items.count)"])

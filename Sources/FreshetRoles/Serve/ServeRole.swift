@@ -36,6 +36,9 @@ public struct ServeRole: Service {
   private let items: any ItemFeed
   private let onListening: @Sendable (Int) -> Void
 
+  /// What saving the copy may take after SIGTERM.
+  private static let lastStateMs = 5_000
+
   /// - Throws: `ClusterError` or `KafkaError` if the model or a Kafka property cannot be used.
   public init(configuration: FreshetConfiguration, options: ServeOptions, logger: Logger) throws {
     try self.init(
@@ -105,20 +108,39 @@ public struct ServeRole: Service {
     try? await gracefulShutdown()
     await items.stop()
     try await loop.submit { endpoint.value.feed?.stop() }.get()
+    await saveState(endpoint, on: loop)
     async let closing: Void = listener.shutdown(graceMs: 2_000)
     await http?.shutdown(graceMs: 2_000)
     await closing
   }
 
+  private func saveState(_ endpoint: NIOLoopBound<ServeEndpoint>, on loop: any EventLoop) async {
+    let saved = loop.makePromise(of: Void.self)
+    loop.execute {
+      guard let state = endpoint.value.state else { return saved.succeed() }
+      state.stop(withinMs: Self.lastStateMs) { saved.succeed() }
+    }
+    try? await saved.futureResult.get()
+  }
+
   /// Called on the loop.
   private func makeEndpoint(_ loop: any EventLoop) throws -> ServeEndpoint {
+    let state = try configuration.serving.state.map { directory in
+      try ReplicaStateDesk(
+        directory: directory, intervalMs: configuration.serving.stateIntervalMs, tables: tables,
+        shardCount: configuration.cluster.shards, settings: configuration.serving, logger: logger)
+    }
     let replica = Replica(
       tables: tables, map: configuration.cluster.map, weightFormat: configuration.serving.weights,
-      compressor: ZstdCompressor(level: 1), seed: UInt64.random(in: 0 ... .max))
+      compressor: ZstdCompressor(level: 1), seed: UInt64.random(in: 0 ... .max), isSaved: state != nil,
+      restored: state?.takeRestored())
+    state?.start(replica, on: loop)
+    let catalog = ServingCatalog(extractor: try FeatureExtractor(configuration.model))
     let engine = try ServingEngine(
-      model: configuration.model, replica: replica,
+      model: configuration.model, reader: replica.makeReader(), catalog: catalog,
       limits: ServingLimits(maxCandidates: configuration.serving.maximumCandidates))
-    let endpoint = ServeEndpoint(engine: engine, loop: loop, logger: logger)
+    let endpoint = ServeEndpoint(engine: engine, replica: replica, loop: loop, logger: logger)
+    endpoint.state = state
     endpoint.feed = ReplicaFeed(replica: replica, cluster: configuration.cluster, loop: loop, logger: logger) {
       [weak endpoint] receipt in endpoint?.note(receipt)
     }

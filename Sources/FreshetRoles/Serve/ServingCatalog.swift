@@ -2,7 +2,11 @@ import FreshetCore
 import FreshetModel
 
 /// The items that a replica knows, kept up to date from the `items` topic.
-struct ServingCatalog {
+///
+/// One for all serving threads: changed by the thread that keeps the replica's copy, inside `Replica.write`, and read inside
+/// `ReplicaReader.read`.
+// Sendable holds because of that rule.
+final class ServingCatalog: @unchecked Sendable {
   /// Items beyond that are refused and counted.
   static let capacity = 4_000_000
   static let maximumRecordBytes = 1 << 20
@@ -25,7 +29,7 @@ struct ServingCatalog {
   }
 
   /// - Returns: The first record of each kind that is seen to be bad for the first time, in words.
-  mutating func apply(_ batch: ItemBatch) -> [String] {
+  func apply(_ batch: ItemBatch) -> [String] {
     var notices: [String] = []
     for record in batch.records {
       records += 1
@@ -42,7 +46,7 @@ struct ServingCatalog {
   }
 
   /// - Returns: Why the record is of no use, if it is not.
-  private mutating func apply(_ record: ItemRecord) -> (code: String, reason: String)? {
+  private func apply(_ record: ItemRecord) -> (code: String, reason: String)? {
     do throws(ItemError) {
       if let value = record.value {
         let result = value.withUnsafeBytes { bytes in

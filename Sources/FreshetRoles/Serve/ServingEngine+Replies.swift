@@ -7,7 +7,7 @@ extension ServingEngine {
   func row(table: String, fid: Fid) throws(WireError) -> (weights: [Float], exists: Bool) {
     try checkReady()
     do throws(ClusterError) {
-      return try replica.row(table: table, fid: fid)
+      return try reader.row(table: table, fid: fid)
     } catch {
       throw WireError(error, servers: [])
     }
@@ -15,20 +15,21 @@ extension ServingEngine {
 
   /// An array with one map for each model.
   func writeModels(to encoder: inout RESPEncoder, now: Instant) {
-    let age = replica.ageMs(now: now)
+    let status = reader.status
+    let age = status.ageMs(now: now)
     encoder.writeArrayHeader(count: 1)
     encoder.writeMapHeader(count: age == nil ? 5 : 6)
     encoder.writeBulk("name")
     encoder.writeBulk(model.name)
     encoder.writeBulk("ready")
-    encoder.writeBoolean(replica.isReady)
+    encoder.writeBoolean(status.isReady)
     encoder.writeBulk("tasks")
     encoder.writeArrayHeader(count: model.tasks.count)
     for task in model.tasks { encoder.writeBulk(task.name) }
     encoder.writeBulk("rows")
-    encoder.writeInteger(Int64(replica.rowCounts().reduce(0) { $0 + $1.rows }))
+    encoder.writeInteger(Int64(status.rows))
     encoder.writeBulk("items")
-    encoder.writeInteger(Int64(catalog.items.count))
+    encoder.writeInteger(Int64(itemCount))
     if let age {
       encoder.writeBulk("age_ms")
       encoder.writeInteger(Int64(age))
@@ -36,16 +37,15 @@ extension ServingEngine {
   }
 }
 
-extension RESPEncoder {
-  mutating func write(_ scores: ScoreReply) {
-    switch scores {
-    case .one(let score): writeDouble(score)
-    case .many(let scores):
-      writeArrayHeader(count: scores.count)
-      for score in scores { writeDouble(score) }
-    }
+extension ServingEngine {
+  /// Appends the scores of the request that was scored last.
+  func write(_ scored: ScoredRequest, to encoder: inout RESPEncoder) {
+    if !scored.isSingle { encoder.writeArrayHeader(count: scored.count) }
+    encoder.writeScores(scores.baseAddress!, stride: 1, count: scored.count)
   }
+}
 
+extension RESPEncoder {
   /// Ids and scores in turn, flat.
   mutating func write(recommendation: [(id: String, score: Double)]) {
     writeArrayHeader(count: recommendation.count * 2)
