@@ -47,7 +47,9 @@ extension RESPRequest {
   ) throws(Failure) -> Value {
     let result: Result<Value, Failure> = frame.withUnsafeReadableBytes { bytes in
       ranges.withUnsafeBufferPointer { ranges in
-        Result { () throws(Failure) in try body(RESPArguments(start: bytes.baseAddress.unsafelyUnwrapped, ranges: ranges)) }
+        Result { () throws(Failure) in
+          try body(RESPArguments(start: bytes.baseAddress.unsafelyUnwrapped, ranges: ranges))
+        }
       }
     }
     return try result.get()

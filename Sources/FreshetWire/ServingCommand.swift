@@ -54,7 +54,8 @@ extension ServingCommand {
     name: "SCOREJSON", arity: 3, syntax: "SCOREJSON model {\"context\":{…},\"candidates\":[{…},…]}",
     summary: "Score a context and candidates given as JSON")
   static let recommendDescription = CommandDescription(
-    name: "RECOMMEND", arity: -4, syntax: "RECOMMEND model [field=value …] TOPK k [WHERE field=value …] [EXCLUDE value …]",
+    name: "RECOMMEND", arity: -4,
+    syntax: "RECOMMEND model [field=value …] TOPK k [WHERE field=value …] [EXCLUDE value …]",
     summary: "The best items of the catalog, best first")
   static let modelsDescription = CommandDescription(
     name: "MODELS", arity: 1, syntax: "MODELS", summary: "Models and the age of what they serve")

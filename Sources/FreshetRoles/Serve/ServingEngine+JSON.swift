@@ -52,7 +52,8 @@ extension ServingEngine {
           try add(candidate, "candidate", &said)
         } catch {
           throw candidate.kind == .object
-            ? error : WireError(.err, "candidate \(jsonRows.count + 1) must be an object of fields, is \(candidate.excerpt)")
+            ? error
+            : WireError(.err, "candidate \(jsonRows.count + 1) must be an object of fields, is \(candidate.excerpt)")
         }
         if said.request { requestPerRow = true }
         if said.item { sides.item = true }

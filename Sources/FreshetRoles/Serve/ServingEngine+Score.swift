@@ -80,8 +80,9 @@ extension ServingEngine {
 
   /// The name and the value of a word that is `field=value`.
   @inline(__always)
-  private static func parts(_ word: UnsafeRawBufferPointer) -> (name: UnsafeRawBufferPointer, text: UnsafeRawBufferPointer)
-  {
+  private static func parts(_ word: UnsafeRawBufferPointer) -> (
+    name: UnsafeRawBufferPointer, text: UnsafeRawBufferPointer
+  ) {
     var equals = 0
     while equals < word.count, word[equals] != UInt8(ascii: "=") { equals &+= 1 }
     return (

@@ -2,7 +2,7 @@ import Foundation
 import FreshetCore
 
 /// `freshet up` as a child process, with its output in a file.
-struct ClusterProcess: ~Copyable {
+final class ClusterProcess: Sendable {
   private static let stopSeconds = 20.0
 
   private let process = Process()

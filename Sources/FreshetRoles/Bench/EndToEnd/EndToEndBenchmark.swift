@@ -108,7 +108,7 @@ public struct EndToEndBenchmark: Sendable {
   }
 
   private func measure(
-    _ load: EventLoad, _ cluster: borrowing ClusterProcess, _ progress: (String) -> Void
+    _ load: EventLoad, _ cluster: ClusterProcess, _ progress: (String) -> Void
   ) async throws -> Report {
     let connection = try await connect(cluster)
     let client = ProbeClient(connection: connection, model: configuration.model, control: Self.control)
@@ -131,7 +131,7 @@ public struct EndToEndBenchmark: Sendable {
     return report(run, written: written)
   }
 
-  private func connect(_ cluster: borrowing ClusterProcess) async throws -> RESPConnection {
+  private func connect(_ cluster: ClusterProcess) async throws -> RESPConnection {
     let deadline = Instant.now().advanced(bySeconds: Self.startSeconds)
     let serving = configuration.serving
     while true {
@@ -148,7 +148,7 @@ public struct EndToEndBenchmark: Sendable {
     }
   }
 
-  private func waitUntilReady(_ client: ProbeClient, _ cluster: borrowing ClusterProcess) async throws {
+  private func waitUntilReady(_ client: ProbeClient, _ cluster: ClusterProcess) async throws {
     let deadline = Instant.now().advanced(bySeconds: Self.startSeconds)
     while true {
       do {

@@ -71,7 +71,7 @@ final class EventLoad: Sendable {
   func writeItems() throws {
     let producer = try KafkaProducer(kafka)
     let topic = try producer.topic(topics.items)
-    var records = EventRecords(model: model, prefix: "")
+    let records = EventRecords(model: model, prefix: "")
     for item in 1...settings.items {
       try records.item(item) { try producer.produce(topic, partition: nil, key: $0, value: $1) }
     }
@@ -86,7 +86,7 @@ final class EventLoad: Sendable {
     producer.onError = { if $0.isFatal { failure.error = $0 } }
     let features = try producer.topic(topics.features)
     let actions = try producer.topic(topics.actions)
-    var records = EventRecords(model: model, prefix: String(UInt64.random(in: 0 ... .max), radix: 16))
+    let records = EventRecords(model: model, prefix: String(UInt64.random(in: 0 ... .max), radix: 16))
     var generator = SeededGenerator(seed: settings.seed)
     var request = 0
     func write(user: Int, item: Int, isPositive: Bool) throws {

@@ -2,7 +2,7 @@ import FreshetCore
 import FreshetModel
 
 /// Makes records that fit a model: impressions of users and items with fields made up from their numbers, and actions.
-struct EventRecords: ~Copyable {
+final class EventRecords {
   private let model: ModelSpec
   private let task: TaskSpec
   private let prefix: String
@@ -27,7 +27,7 @@ struct EventRecords: ~Copyable {
 
   typealias Send = (_ key: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) throws -> Void
 
-  mutating func impression(request: Int, user: Int, item: Int, time: UnixTime, _ send: Send) rethrows {
+  func impression(request: Int, user: Int, item: Int, time: UnixTime, _ send: Send) rethrows {
     begin(request: request, user: user, time: time)
     for (position, field) in model.fields.enumerated() where field.source == .request && position != model.userKey {
       append(field, position == model.itemKey ? item : user % 17 + position)
@@ -37,7 +37,7 @@ struct EventRecords: ~Copyable {
   }
 
   /// An action of the first task, which makes the example a positive or a negative one.
-  mutating func action(request: Int, user: Int, isPositive: Bool, time: UnixTime, _ send: Send) rethrows {
+  func action(request: Int, user: Int, isPositive: Bool, time: UnixTime, _ send: Send) rethrows {
     begin(request: request, user: user, time: time)
     payload.append(",\"action\":")
     payload.append(quoted: task.action)
@@ -49,7 +49,7 @@ struct EventRecords: ~Copyable {
     try send(keyBuffer.bytes, payload.bytes)
   }
 
-  mutating func item(_ item: Int, _ send: Send) rethrows {
+  func item(_ item: Int, _ send: Send) rethrows {
     payload.removeAll()
     keyBuffer.removeAll()
     let key = model.fields[model.itemKey]
@@ -66,7 +66,7 @@ struct EventRecords: ~Copyable {
 
   // MARK: - JSON
 
-  private mutating func begin(request: Int, user: Int, time: UnixTime) {
+  private func begin(request: Int, user: Int, time: UnixTime) {
     let field = model.fields[model.userKey]
     keyBuffer.removeAll()
     Self.append(text: Self.text(field, user), to: &keyBuffer)
@@ -78,7 +78,7 @@ struct EventRecords: ~Copyable {
     append(field, user)
   }
 
-  private mutating func append(_ field: FieldSpec, _ number: Int) {
+  private func append(_ field: FieldSpec, _ number: Int) {
     payload.append(",")
     appendName(field.name)
     if field.multi { payload.append("[") }
@@ -86,17 +86,17 @@ struct EventRecords: ~Copyable {
     if field.multi { payload.append("]") }
   }
 
-  private mutating func appendName(_ name: String) {
+  private func appendName(_ name: String) {
     payload.append(quoted: name)
     payload.append(":")
   }
 
-  private mutating func append(value field: FieldSpec, _ number: Int) {
+  private func append(value field: FieldSpec, _ number: Int) {
     let text = Self.text(field, number)
     if field.type == .string { payload.append(quoted: text) } else { append(text: text) }
   }
 
-  private mutating func append(text: String) { Self.append(text: text, to: &payload) }
+  private func append(text: String) { Self.append(text: text, to: &payload) }
 
   private static func append(text: String, to buffer: inout JSONBuffer) {
     var text = text
