@@ -43,6 +43,8 @@ extension BenchCommand {
       for topic in ["features", "actions", "items", "examples", "dead_letter"] {
         own.overrides.append("kafka.topics.\(topic)=bench-\(run)-\(topic)")
       }
+      // What an earlier cluster saved belongs to topics that this one does not read.
+      own.overrides.append("snapshot.store=null")
       for role in ["trainer", "joiner"] { own.overrides.append("\(role).group=bench-\(run)-\(role)") }
       guard let executable = Bundle.main.executablePath else {
         throw UsageError("the path of the program is not known")
