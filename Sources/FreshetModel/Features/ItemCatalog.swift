@@ -46,6 +46,18 @@ public struct ItemCatalog: Sendable {
 
   public var count: Int { items.count }
 
+  /// Whether so many more items can be put without moving those that are there.
+  public func hasRoom(for more: Int) -> Bool {
+    min(items.capacity, positions.capacity) >= min(capacity, items.count + more)
+  }
+
+  /// Makes room for so many more items, and for as many again as there are.
+  public mutating func makeRoom(for more: Int) {
+    let room = min(capacity, max(items.count * 2, items.count + more))
+    items.reserveCapacity(room)
+    positions.reserveCapacity(room)
+  }
+
   public func item(hash: UInt64) -> CatalogItem? { positions[hash].map { items[$0] } }
 
   /// - Parameter key: Canonical text, as `FeatureExtractor.text(of:in:)` gives it.
@@ -61,6 +73,14 @@ public struct ItemCatalog: Sendable {
     _ record: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ reader: JSONRecordReader,
     _ scratch: FeatureScratch
   ) throws(ItemError) {
+    try put(Self.item(from: record, extractor, reader, scratch))
+  }
+
+  /// The item that a JSON record describes, for `put`.
+  public static func item(
+    from record: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ reader: JSONRecordReader,
+    _ scratch: FeatureScratch
+  ) throws(ItemError) -> CatalogItem {
     do {
       let object = try reader.parse(record)
       scratch.reset()
@@ -69,10 +89,9 @@ public struct ItemCatalog: Sendable {
         throw FeatureError.missing(extractor.spec.fields[extractor.spec.itemKey].name)
       }
       let hash = Hashing.xxh3(UnsafeRawBufferPointer(key))
-      let item = CatalogItem(
+      return CatalogItem(
         key: String(decoding: key, as: UTF8.self), keyHash: hash, part: try extractor.copyItemPart(scratch),
         json: Array(record))
-      try put(item)
     } catch let error as DescribedError {
       throw ItemError(code: error.code, message: error.message)
     } catch {
@@ -80,7 +99,9 @@ public struct ItemCatalog: Sendable {
     }
   }
 
-  private mutating func put(_ item: CatalogItem) throws(ItemError) {
+  /// Adds an item, or replaces the one with its key.
+  /// - Throws: `catalog-full`.
+  public mutating func put(_ item: CatalogItem) throws(ItemError) {
     if let position = positions[item.keyHash] {
       items[position] = item
       return
@@ -99,6 +120,13 @@ public struct ItemCatalog: Sendable {
   public mutating func remove(
     recordKey: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ scratch: FeatureScratch
   ) throws(ItemError) -> Bool {
+    try Self.keyHash(ofRecordKey: recordKey, extractor, scratch).map { remove(hash: $0) } ?? false
+  }
+
+  /// The hash of the item key that a Kafka key says; nil if it says nothing.
+  public static func keyHash(
+    ofRecordKey recordKey: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ scratch: FeatureScratch
+  ) throws(ItemError) -> UInt64? {
     let name = extractor.spec.fields[extractor.spec.itemKey].name
     scratch.reset()
     do throws(FeatureError) {
@@ -112,9 +140,12 @@ public struct ItemCatalog: Sendable {
     } catch {
       throw ItemError(code: error.code, message: "the record's key: " + error.message)
     }
-    guard let key = extractor.text(of: extractor.spec.itemKey, in: scratch),
-      let position = positions.removeValue(forKey: Hashing.xxh3(UnsafeRawBufferPointer(key)))
-    else { return false }
+    return extractor.text(of: extractor.spec.itemKey, in: scratch).map { Hashing.xxh3(UnsafeRawBufferPointer($0)) }
+  }
+
+  /// - Returns: Whether the item was known.
+  public mutating func remove(hash: UInt64) -> Bool {
+    guard let position = positions.removeValue(forKey: hash) else { return false }
     let last = items.removeLast()
     if position < items.count {
       items[position] = last

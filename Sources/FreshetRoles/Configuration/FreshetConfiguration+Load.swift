@@ -156,6 +156,7 @@ extension ServingSettings {
     port = try section.int("port", default: 7000, in: 0...65_535)
     maximumCandidates = try section.int("maximum_candidates", default: 10_000, in: 1...100_000)
     weights = try section.choice("weights", default: .float32)
+    threads = try section.int("threads", default: 1, in: 1...64)
     try section.finish()
   }
 }

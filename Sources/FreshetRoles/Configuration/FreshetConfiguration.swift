@@ -123,6 +123,8 @@ public struct ServingSettings: Sendable {
   public var maximumCandidates: Int
   /// What the copies of embeddings are kept as. Default: fp32.
   public var weights: WeightFormat
+  /// That answer requests, from one copy. Default: 1.
+  public var threads: Int
 }
 
 extension FreshetConfiguration {

@@ -5,12 +5,12 @@ import FreshetWire
 import Logging
 import NIOCore
 
-/// Turns requests into calls of the `ServingEngine` and its answers into replies. Lives on the server's one event loop.
+/// Turns requests into calls of the `ServingEngine` and its answers into replies. Lives on one of the serving event loops, of
+/// which each has its own.
 final class ServeEndpoint {
   /// Recommendations that wait for their turn; more are refused.
   private static let maximumRecommendations = 1024
-  /// A day; and a minute in microseconds.
-  private static let longestFreshnessMs: UInt64 = 86_400_000
+  /// A minute.
   private static let longestLatencyMicroseconds: UInt64 = 60_000_000
 
   private struct Pending {
@@ -20,26 +20,23 @@ final class ServeEndpoint {
   }
 
   let engine: ServingEngine
-  let replica: Replica
   private let loop: any EventLoop
-  private let logger: Logger
-  let startedAt = Instant.now()
   private var recommendations = CircularBuffer<Pending>()
-  private(set) var freshness = RecentHistogram(highest: longestFreshnessMs)
-  private(set) var latency = RecentHistogram(highest: longestLatencyMicroseconds)
-  private var catalogWasCaughtUp = false
-  var listener: RESPServer?
-  var feed: ReplicaFeed?
+  private var latency = RecentHistogram(highest: longestLatencyMicroseconds)
 
-  init(engine: ServingEngine, replica: Replica, loop: any EventLoop, logger: Logger) {
+  init(engine: ServingEngine, loop: any EventLoop) {
     self.engine = engine
-    self.replica = replica
     self.loop = loop
-    self.logger = logger
+  }
+
+  var figures: ServingFigures {
+    ServingFigures(
+      statistics: engine.statistics, unknownFids: engine.scorer.unknownFids, latency: latency,
+      replica: engine.reader.status, catalog: engine.reader.read { _ in CatalogFigures(engine.catalog) })
   }
 
   func handle(_ request: RESPRequest, _ responder: RESPResponder) {
-    let startedAt = Instant.now()
+    let startedAt = responder.receivedAt
     do throws(WireError) {
       let command = try ServingCommand(request, limits: engine.limits)
       switch command {
@@ -60,8 +57,9 @@ final class ServeEndpoint {
       case .row(let table, let fid):
         let row = try engine.row(table: table, fid: fid)
         responder.reply { $0.write(row: row) }
-      case .info(let section):
-        responder.reply(.bulk(info(now: Instant.now()).text(section: section)))
+      case .info:
+        // `ServingThreads` answers for all threads.
+        throw request.unknownCommand
       }
     } catch {
       if request.name == "SCORE" || request.name == "SCOREJSON" || request.name == "RECOMMEND" {
@@ -110,21 +108,5 @@ final class ServeEndpoint {
     }
     guard !recommendations.isEmpty else { return }
     loop.assumeIsolated().execute { [self] in advance() }
-  }
-
-  // MARK: - News
-
-  func apply(_ batch: ItemBatch) {
-    for notice in replica.write({ engine.catalog.apply(batch) }) { logger.warning("\(notice)") }
-    if !catalogWasCaughtUp, engine.catalog.isCaughtUp {
-      catalogWasCaughtUp = true
-      logger.info("item catalog read", metadata: ["items": "\(engine.catalog.items.count)"])
-    }
-  }
-
-  /// The scores now reflect a batch of examples. All count as its oldest one: the figure is never better than the truth.
-  func note(_ receipt: BatchReceipt) {
-    let age = UnixTime.now().milliseconds - receipt.oldestIngest.milliseconds
-    freshness.record(age, count: receipt.exampleCount, now: Instant.now())
   }
 }

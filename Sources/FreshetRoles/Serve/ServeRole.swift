@@ -55,26 +55,36 @@ public struct ServeRole: Service {
 
   public func run() async throws {
     Network.useOneThread()
-    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let replicaGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let servingGroup = MultiThreadedEventLoopGroup(numberOfThreads: configuration.serving.threads)
     do {
-      try await run(on: group)
+      try await run(replica: replicaGroup.next(), serving: servingGroup)
     } catch {
-      try? await group.shutdownGracefully()
+      try? await servingGroup.shutdownGracefully()
+      try? await replicaGroup.shutdownGracefully()
       throw error
     }
-    try await group.shutdownGracefully()
+    try await servingGroup.shutdownGracefully()
+    try await replicaGroup.shutdownGracefully()
   }
 
-  private func run(on group: MultiThreadedEventLoopGroup) async throws {
-    let loop = group.next()
-    let endpoint = try await loop.submit { NIOLoopBound(try makeEndpoint(loop), eventLoop: loop) }.get()
-    let listener = try await listen(group, endpoint)
+  private func run(replica loop: any EventLoop, serving: MultiThreadedEventLoopGroup) async throws {
+    let freshness = FreshnessRecord()
+    let catalog = ServingCatalog(extractor: try FeatureExtractor(configuration.model))
+    let (replica, readers) = try await loop.submit { makeReplica(loop, catalog, freshness) }.get()
+    let limits = ServingLimits(maxCandidates: configuration.serving.maximumCandidates)
+    let model = configuration.model
+    let threads = try await ServingThreads.start(on: Array(serving.makeIterator()), freshness: freshness) {
+      try ServingEngine(model: model, reader: readers.makeReader(), catalog: catalog, limits: limits)
+    }
+    let listener = try await listen(serving, threads)
+    threads.set(listener: listener)
     onListening(listener.port)
     logger.info(
       "listening",
       metadata: [
         "listen": "\(configuration.serving.host):\(listener.port)", "model": "\(configuration.model.name)",
-        "servers": "\(configuration.cluster.servers.count)",
+        "servers": "\(configuration.cluster.servers.count)", "threads": "\(configuration.serving.threads)",
       ])
     if options.failFast, let feed = items as? KafkaItemFeed {
       do {
@@ -84,40 +94,35 @@ public struct ServeRole: Service {
         throw error
       }
     }
-    try await loop.submit {
-      endpoint.value.listener = listener
-      endpoint.value.feed?.start()
-    }.get()
+    try await loop.submit { replica.value.start() }.get()
     items.start { batch, applied in
       loop.execute {
-        endpoint.value.apply(batch)
+        replica.value.apply(batch)
         applied()
       }
     }
     try? await gracefulShutdown()
+    // News first, then requests: those in hand are answered from what is there.
     await items.stop()
-    try await loop.submit { endpoint.value.feed?.stop() }.get()
+    try await loop.submit { replica.value.stop() }.get()
     await listener.shutdown(graceMs: 2_000)
   }
 
   /// Called on the loop.
-  private func makeEndpoint(_ loop: any EventLoop) throws -> ServeEndpoint {
+  private func makeReplica(
+    _ loop: any EventLoop, _ catalog: ServingCatalog, _ freshness: FreshnessRecord
+  ) -> (NIOLoopBound<ReplicaLoop>, ReplicaReaders) {
     let replica = Replica(
       tables: tables, map: configuration.cluster.map, weightFormat: configuration.serving.weights,
       compressor: ZstdCompressor(level: 1), seed: UInt64.random(in: 0 ... .max))
-    let catalog = ServingCatalog(extractor: try FeatureExtractor(configuration.model))
-    let engine = try ServingEngine(
-      model: configuration.model, reader: replica.makeReader(), catalog: catalog,
-      limits: ServingLimits(maxCandidates: configuration.serving.maximumCandidates))
-    let endpoint = ServeEndpoint(engine: engine, replica: replica, loop: loop, logger: logger)
-    endpoint.feed = ReplicaFeed(replica: replica, cluster: configuration.cluster, loop: loop, logger: logger) {
-      [weak endpoint] receipt in endpoint?.note(receipt)
-    }
-    return endpoint
+    let replicaLoop = ReplicaLoop(
+      replica: replica, catalog: catalog, freshness: freshness, cluster: configuration.cluster, loop: loop,
+      logger: logger)
+    return (NIOLoopBound(replicaLoop, eventLoop: loop), replica.readers)
   }
 
   private func listen(
-    _ group: MultiThreadedEventLoopGroup, _ endpoint: NIOLoopBound<ServeEndpoint>
+    _ group: MultiThreadedEventLoopGroup, _ threads: ServingThreads
   ) async throws -> RESPServer {
     try await RESPServer.start(
       .standard(
@@ -125,9 +130,6 @@ public struct ServeRole: Service {
         password: configuration.cluster.password, serverName: "freshet-serve", serverVersion: FreshetVersion.current,
         commands: ServingCommand.descriptions,
         settings: configuration.settings),
-      on: group
-    ) { request, responder in
-      endpoint.value.handle(request, responder)
-    }
+      on: group, handlerOn: { threads.handler(on: $0) })
   }
 }

@@ -1,0 +1,88 @@
+import FreshetCluster
+import FreshetCore
+import FreshetModel
+import FreshetNet
+import FreshetWire
+import Logging
+import NIOCore
+import Synchronization
+
+/// The serving event loops, each with an endpoint of its own, and what they tell together.
+final class ServingThreads: Sendable {
+  private struct Member: Sendable {
+    let loop: any EventLoop
+    let endpoint: NIOLoopBound<ServeEndpoint>
+  }
+
+  private let members: [Member]
+  private let byLoop: [ObjectIdentifier: NIOLoopBound<ServeEndpoint>]
+  private let freshness: FreshnessRecord
+  private let startedAt = Instant.now()
+  private let listener = Mutex<RESPServer?>(nil)
+
+  private init(_ members: [Member], freshness: FreshnessRecord) {
+    self.members = members
+    self.freshness = freshness
+    byLoop = Dictionary(uniqueKeysWithValues: members.map { (ObjectIdentifier($0.loop), $0.endpoint) })
+  }
+
+  /// - Parameter makeEngine: Called on each loop, for an engine that stays there.
+  static func start(
+    on loops: [any EventLoop], freshness: FreshnessRecord, makeEngine: @escaping @Sendable () throws -> ServingEngine
+  ) async throws -> ServingThreads {
+    var members: [Member] = []
+    for loop in loops {
+      let endpoint = try await loop.submit {
+        NIOLoopBound(ServeEndpoint(engine: try makeEngine(), loop: loop), eventLoop: loop)
+      }.get()
+      members.append(Member(loop: loop, endpoint: endpoint))
+    }
+    return ServingThreads(members, freshness: freshness)
+  }
+
+  /// For INFO, which is asked for only once there is a listener.
+  func set(listener: RESPServer) { self.listener.withLock { $0 = listener } }
+
+  /// The endpoint of a connection's loop, as the handler of its requests.
+  func handler(on loop: any EventLoop) -> RESPServer.Handler {
+    guard let endpoint = byLoop[ObjectIdentifier(loop)] else { preconditionFailure("a connection on a foreign loop") }
+    return { [self] request, responder in
+      if request.name == "INFO" {
+        answerInfo(request, responder)
+      } else {
+        endpoint.value.handle(request, responder)
+      }
+    }
+  }
+
+  private func answerInfo(_ request: RESPRequest, _ responder: RESPResponder) {
+    guard case .info(let section)? = try? ServingCommand(request, limits: .standard) else {
+      return responder.fail(request.unknownCommand)
+    }
+    info(on: responder.eventLoop).whenComplete { result in
+      switch result {
+      case .success(let info): responder.reply(.bulk(info.text(section: section)))
+      case .failure(let error): responder.fail(WireError(.err, "\(error)"))
+      }
+    }
+  }
+
+  /// Asks every serving thread for its figures and adds them up.
+  func info(on loop: any EventLoop) -> EventLoopFuture<InfoText> {
+    let each = members.map { member in member.loop.submit { member.endpoint.value.figures } }
+    return EventLoopFuture.whenAllSucceed(each, on: loop).map { [self] figures in
+      let now = Instant.now()
+      var info = InfoText()
+      info.addProcess(role: "serve", startedAt: startedAt, now: now)
+      if let listener = listener.withLock({ $0 }) { info.add(listener.statistics) }
+      info.add(figures[0].replica, now: now)
+      info.section("freshness")
+      let ages = freshness.histogram
+      info.add(ages.summary, prefix: "", unit: "ms")
+      info.add(ages.recent(now: now), prefix: "recent_", unit: "ms")
+      info.add(figures[0].catalog)
+      info.add(figures, now: now)
+      return info
+    }
+  }
+}
