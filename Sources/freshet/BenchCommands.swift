@@ -7,7 +7,7 @@ import FreshetTable
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure a part of Freshet on this machine.",
-    subcommands: [Table.self, Snapshot.self])
+    subcommands: [Table.self, Snapshot.self, Gate.self])
 
   struct Table: ParsableCommand {
     static let configuration = CommandConfiguration(
