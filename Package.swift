@@ -42,6 +42,7 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
     .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
   ],
   targets: [
     .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
@@ -54,7 +55,7 @@ let package = Package(
     module("FreshetCore", ["CXXHash"]),
     .target(name: "CIntrinsics"),
     module("FreshetTable", ["FreshetCore", "CIntrinsics"]),
-    module("FreshetModel", ["FreshetCore", "CSimdJSON", "COpenBLAS"]),
+    module("FreshetModel", ["FreshetCore", "CIntrinsics", "CSimdJSON", "COpenBLAS"]),
     module("FreshetWire", ["FreshetCore", .product(name: "NIOCore", package: "swift-nio")]),
     module("FreshetCluster", ["FreshetCore", "FreshetTable", "FreshetModel", "CIntrinsics"]),
     // Optimised in debug builds too: the tests run hundreds of simulated clusters.
@@ -74,10 +75,17 @@ let package = Package(
       ]),
     module("FreshetNet", ["FreshetCore", "FreshetWire"] + nio),
     module(
+      "FreshetHTTP",
+      [
+        "FreshetCore",
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+      ] + nio),
+    module(
       "FreshetRoles",
       [
         "FreshetCore", "FreshetTable", "FreshetModel", "FreshetWire", "FreshetCluster", "FreshetKafka", "FreshetStore",
-        "FreshetS3", "FreshetNet",
+        "FreshetS3", "FreshetNet", "FreshetHTTP",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -110,6 +118,7 @@ let package = Package(
     tests("FreshetKafka", ["FreshetKafka", "FreshetCore", "CRdKafka"]),
     tests("FreshetStore", ["FreshetStore", "FreshetCore"]),
     tests("FreshetS3", ["FreshetS3", "FreshetCore"]),
+    tests("FreshetHTTP", ["FreshetHTTP", "FreshetCore", .product(name: "Logging", package: "swift-log")] + nio),
     tests("FreshetNet", ["FreshetNet", "FreshetWire", "FreshetCore"] + nio),
     tests("FreshetRoles", ["FreshetRoles", "FreshetCluster", "FreshetModel", "FreshetCore"]),
   ],

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 import redis
 
@@ -178,7 +179,7 @@ def show_progress(status, learned, total, seconds):
 
 
 def show_scores(directory):
-    """A few live answers of the first replica, over its TCP port, by an ordinary Redis client."""
+    """A few live answers of the first replica, by an ordinary Redis client and by HTTP."""
     names = titles(directory)
     client = redis.Redis(port=7000, protocol=3, decode_responses=True)
     movies = [movie for movie in ("1193", "661", "914", "2858", "1") if movie in names][:3] or list(names)[:3]
@@ -186,6 +187,10 @@ def show_scores(directory):
     say(f"\nredis-cli -p 7000 {' '.join(command)}")
     for movie, score in zip(movies, client.execute_command(*command)):
         say(f"  {float(score):.4f}  {movie:>5}  {names.get(movie, '')}")
+    address, body = "localhost:8080/v1/models/movielens:predict", {"inputs": {"user_id": 1, "item_id": movies}}
+    say(f"curl {address} -d '{json.dumps(body)}'")
+    with urllib.request.urlopen(f"http://{address}", json.dumps(body).encode(), timeout=10) as reply:
+        say(f"  {reply.read().decode()}")
     command = ["RECOMMEND", "movielens", "user_id=1", "TOPK", "5"]
     say(f"redis-cli -p 7000 {' '.join(command)}")
     answer = client.execute_command(*command)

@@ -15,7 +15,7 @@ extension RowStore {
     let bit = UInt64(1) &<< UInt64(number & 63)
     for lane in 0..<markedLanes {
       let word = words + lane &* wordsPerLane
-      if word.pointee & bit == 0 { word.pointee |= bit }
+      word.pointee |= bit
     }
   }
 

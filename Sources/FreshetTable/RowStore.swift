@@ -5,7 +5,7 @@ import FreshetCore
 ///
 /// Rows lie in slabs of a power of two of rows, 16 MiB or a little less each, which are mapped as the table grows and go
 /// back to the system when they are empty. A row that is removed is filled with the last one, so memory follows the
-/// number of rows. Beside the rows a slab holds their fids and bits for each row (`RowStore+Changes.swift`).
+/// number of rows. Beside the rows a slab holds their fids; bits for each row (`RowStore+Changes.swift`) lie elsewhere.
 struct RowStore: ~Copyable {
   private static let slabBytes = 16 << 20
 
@@ -33,8 +33,7 @@ struct RowStore: ~Copyable {
   /// Rows of the cut that are yet to be copied, and the number of words, counted over all slabs, that their bits lie in.
   var pendingCount = 0
   var pendingWords = 0
-  /// In a slab the bits come first, where pages are huge as well: updates of random rows read them all.
-  private let rowsOffset: Int
+  private var bitMemory: ChangeBitMemory
   private(set) var slabs: UnsafeMutablePointer<Slab>
   private var slabCapacity = 8
   private(set) var slabCount = 0
@@ -53,7 +52,7 @@ struct RowStore: ~Copyable {
     rowsPerSlab = 1 << shift
     mask = UInt32(rowsPerSlab - 1)
     wordsPerLane = rowsPerSlab / 64
-    rowsOffset = lanes * rowsPerSlab / 8
+    bitMemory = ChangeBitMemory(slabBytes: lanes * rowsPerSlab / 8)
     slabs = .allocate(capacity: slabCapacity)
   }
 
@@ -96,7 +95,7 @@ struct RowStore: ~Copyable {
     if count == slabCount &* rowsPerSlab { addSlab() }
     let number = UInt32(truncatingIfNeeded: count)
     let slab = slabs + Int(number >> shift)
-    slab.pointee.memory.enter(upTo: rowsOffset &+ (Int(number & mask) &+ 1) &* strideBytes)
+    slab.pointee.memory.enter(upTo: (Int(number & mask) &+ 1) &* strideBytes)
     slab.pointee.fids[Int(number & mask)] = fid
     count &+= 1
     return number
@@ -135,21 +134,21 @@ struct RowStore: ~Copyable {
     let rowBytes = (rowsPerSlab * strideBytes + 63) & ~63
     // A small table takes what it touches; from the second slab on everything is in huge pages.
     let memory = PageMemory(
-      sizeBytes: rowsOffset + rowBytes + rowsPerSlab * MemoryLayout<Fid>.size,
+      sizeBytes: rowBytes + rowsPerSlab * MemoryLayout<Fid>.size,
       hugeFrom: slabCount == 0 ? 2 * PageMemory.hugePageBytes : 0)
     let start = memory.start
     (slabs + slabCount).initialize(
       to: Slab(
-        memory: memory, rows: start + rowsOffset,
-        fids: (start + rowsOffset + rowBytes).bindMemory(to: Fid.self, capacity: rowsPerSlab),
-        bits: start.bindMemory(to: UInt64.self, capacity: max(1, lanes * wordsPerLane))))
+        memory: memory, rows: start,
+        fids: (start + rowBytes).bindMemory(to: Fid.self, capacity: rowsPerSlab),
+        bits: bitMemory.add(slab: slabCount).bindMemory(to: UInt64.self, capacity: max(1, lanes * wordsPerLane))))
     slabCount += 1
   }
 
   /// Moves a piece of memory from small into huge pages, if there is one at hand.
   /// - Returns: Pieces left.
   func exchangeSmallPages() -> Int {
-    var left = 0
+    var left = bitMemory.exchangeSmallPages()
     for slab in 0..<slabCount {
       left += left == 0 ? slabs[slab].memory.exchangeSmallPages() : slabs[slab].memory.smallPieces
     }
@@ -159,5 +158,6 @@ struct RowStore: ~Copyable {
   private mutating func dropSlab() {
     slabCount -= 1
     (slabs + slabCount).deinitialize(count: 1)
+    bitMemory.remove(slab: slabCount)
   }
 }

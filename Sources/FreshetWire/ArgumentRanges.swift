@@ -32,8 +32,21 @@ struct ArgumentRanges: Sendable {
   @inlinable @inline(__always)
   subscript(index: Int) -> Range<Int> {
     precondition(index >= 0 && index < count)
-    let packed = index < Self.nearCount ? near[index] : far[index &- Self.nearCount]
+    return Self.unpack(index < Self.nearCount ? near[index] : far[index &- Self.nearCount])
+  }
+
+  @inlinable @inline(__always)
+  static func unpack(_ packed: UInt64) -> Range<Int> {
     let start = Int(truncatingIfNeeded: packed & 0xffff_ffff)
     return start..<start &+ Int(truncatingIfNeeded: packed &>> 32)
+  }
+
+  /// Gives the packed ranges to `body`: the first `nearCount`, and those beyond if there are any.
+  @inline(__always)
+  func withPacked<Value>(_ body: (UnsafePointer<UInt64>, UnsafePointer<UInt64>?) -> Value) -> Value {
+    withUnsafeBytes(of: near) { near in
+      let near = near.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt64.self)
+      return far.withUnsafeBufferPointer { body(near, $0.baseAddress) }
+    }
   }
 }

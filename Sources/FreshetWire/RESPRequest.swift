@@ -50,12 +50,6 @@ public struct RESPRequest: Sendable {
     return frame.withUnsafeReadableBytes { bytes in body(UnsafeRawBufferPointer(rebasing: bytes[range])) }
   }
 
-  /// The bytes of all arguments for the time of `body`, which finds each at its range in `bytes`.
-  @inlinable @inline(__always)
-  public func withFrame<Value>(_ body: (UnsafeRawBufferPointer, _ range: (Int) -> Range<Int>) -> Value) -> Value {
-    frame.withUnsafeReadableBytes { bytes in body(bytes) { ranges[$0] } }
-  }
-
   /// The command's name in upper case; nil if no command has such a name.
   public var name: CommandName? { count > 0 ? withBytes(at: 0) { CommandName($0) } : nil }
 

@@ -26,7 +26,9 @@ public enum ServingCommand: Hashable, Sendable {
   case score(model: String, fields: [RequestField], candidates: RequestCandidates?)
   /// The JSON text, not looked into.
   case scoreJSON(model: String, ByteBuffer)
-  case recommend(model: String, fields: [RequestField], topK: Int, exclude: [String])
+  /// - Parameters:
+  ///   - filters: Values that fields of an item may have; fields must all agree, of one field's values one.
+  case recommend(model: String, fields: [RequestField], topK: Int, filters: [RequestField], exclude: [String])
   case models
   case row(table: String, fid: Fid)
   case info(section: String?)
@@ -46,11 +48,11 @@ extension ServingCommand {
   static let scoreDescription = CommandDescription(
     name: "SCORE", arity: -2, syntax: "SCORE model [field=value …] [CANDIDATES field value …]",
     summary: "Score one context, or each candidate in it")
-  static let scoreJSONDescription = CommandDescription(
+  public static let scoreJSONDescription = CommandDescription(
     name: "SCOREJSON", arity: 3, syntax: "SCOREJSON model {\"context\":{…},\"candidates\":[{…},…]}",
     summary: "Score a context and candidates given as JSON")
   static let recommendDescription = CommandDescription(
-    name: "RECOMMEND", arity: -4, syntax: "RECOMMEND model [field=value …] TOPK k [EXCLUDE value …]",
+    name: "RECOMMEND", arity: -4, syntax: "RECOMMEND model [field=value …] TOPK k [WHERE field=value …] [EXCLUDE value …]",
     summary: "The best items of the catalog, best first")
   static let modelsDescription = CommandDescription(
     name: "MODELS", arity: 1, syntax: "MODELS", summary: "Models and the age of what they serve")
@@ -86,67 +88,77 @@ extension ServingCommand {
   }
 
   private static func score(_ request: RESPRequest, _ limits: ServingLimits) throws(WireError) -> ServingCommand {
-    try scoreDescription.checkArity(request)
-    let model = try request.requireText(at: 1, "model")
-    let (fields, keyword) = try fields(request, until: "CANDIDATES", scoreDescription)
-    guard keyword < request.count else { return .score(model: model, fields: fields, candidates: nil) }
-    guard keyword + 2 < request.count else {
-      throw WireError(
-        .err, "CANDIDATES needs a field and at least one value; expected: \(scoreDescription.syntax)")
+    let words = try ScoreWords(request, limits: limits)
+    let candidates = words.candidateField.map { field in
+      RequestCandidates(field: text(request, field), values: words.candidates.map { text(request, $0) })
     }
-    let field = try request.requireText(at: keyword + 1, "candidate field")
-    let values = try values(request, from: keyword + 2, "candidate", limits)
-    return .score(model: model, fields: fields, candidates: RequestCandidates(field: field, values: values))
+    return .score(model: text(request, 1), fields: words.fields.map { field(request, $0) }, candidates: candidates)
   }
 
   private static func recommend(_ request: RESPRequest, _ limits: ServingLimits) throws(WireError) -> ServingCommand {
-    try recommendDescription.checkArity(request)
+    let description = recommendDescription
+    try description.checkArity(request)
     let model = try request.requireText(at: 1, "model")
-    let (fields, keyword) = try fields(request, until: "TOPK", recommendDescription)
-    guard keyword + 1 < request.count else {
-      throw WireError(.err, "TOPK and its number are missing; expected: \(recommendDescription.syntax)")
+    let keyword = try request.withArguments { (arguments) throws(WireError) in
+      try ScoreWords.fieldsEnd(arguments, request, until: "TOPK", description)
     }
-    let topK = try request.integer(at: keyword + 1, "TOPK", in: 1...ServingLimits.maxTopK, recommendDescription)
+    guard keyword + 1 < request.count else {
+      throw WireError(.err, "TOPK and its number are missing; expected: \(description.syntax)")
+    }
+    let topK = try request.integer(at: keyword + 1, "TOPK", in: 1...ServingLimits.maxTopK, description)
+    var next = keyword + 2
+    var filters: [RequestField] = []
+    if next < request.count, request.isKeyword("WHERE", at: next) {
+      (filters, next) = try self.filters(request, from: next + 1, limits)
+    }
     var exclude: [String] = []
-    if keyword + 2 < request.count {
-      guard request.isKeyword("EXCLUDE", at: keyword + 2) else {
+    if next < request.count {
+      guard request.isKeyword("EXCLUDE", at: next) else {
         throw WireError(
           .err,
-          "expected EXCLUDE, not '\(request.quoted(at: keyword + 2))'; expected: \(recommendDescription.syntax)")
+          "expected \(filters.isEmpty ? "WHERE or " : "")EXCLUDE, not '\(request.quoted(at: next))'; "
+            + "expected: \(description.syntax)")
       }
-      exclude = try values(request, from: keyword + 3, "excluded value", limits)
+      try request.withArguments { (arguments) throws(WireError) in
+        try ScoreWords.checkValues(arguments, next + 1..<request.count, "excluded value", limits)
+      }
+      exclude = (next + 1..<request.count).map { text(request, $0) }
     }
-    return .recommend(model: model, fields: fields, topK: topK, exclude: exclude)
+    return .recommend(
+      model: model, fields: (2..<keyword).map { field(request, $0) }, topK: topK, filters: filters, exclude: exclude)
   }
 
-  /// The fields from the third word on, and the position of the keyword behind them, or of the request's end.
-  private static func fields(
-    _ request: RESPRequest, until keyword: CommandName, _ description: CommandDescription
+  /// The conditions from a word on, and the position of the word behind them.
+  private static func filters(
+    _ request: RESPRequest, from start: Int, _ limits: ServingLimits
   ) throws(WireError) -> ([RequestField], Int) {
-    var fields: [RequestField] = []
-    for index in 2..<request.count {
-      if request.isKeyword(keyword, at: index) { return (fields, index) }
-      let word = try request.requireText(at: index, "field")
-      guard let equals = word.utf8.firstIndex(of: UInt8(ascii: "=")), equals != word.startIndex else {
-        throw WireError(
-          .err, "'\(request.quoted(at: index))' is not field=value; expected: \(description.syntax)")
+    try request.withArguments { (arguments) throws(WireError) in
+      var end = start
+      while end < arguments.count, arguments[end].contains(UInt8(ascii: "=")) { end += 1 }
+      guard end > start else {
+        throw WireError(.err, "WHERE needs at least one field=value; expected: \(recommendDescription.syntax)")
       }
-      fields.append(RequestField(name: String(word[..<equals]), value: String(word[word.utf8.index(after: equals)...])))
+      guard end - start <= limits.maxCandidates else {
+        throw WireError(.tooBig, "\(end - start) conditions in one request; the limit is \(limits.maxCandidates)")
+      }
+      for index in start..<end { try ScoreWords.requireText(arguments, index, "condition") }
+      return ((start..<end).map { field(request, $0) }, end)
     }
-    return (fields, request.count)
   }
 
-  private static func values(
-    _ request: RESPRequest, from start: Int, _ what: String, _ limits: ServingLimits
-  ) throws(WireError) -> [String] {
-    let count = request.count - start
-    guard count <= limits.maxCandidates else {
-      throw WireError(.tooBig, "\(count) \(what)s in one request; the limit is \(limits.maxCandidates)")
+  /// A word that is UTF-8.
+  private static func text(_ request: RESPRequest, _ index: Int) -> String {
+    request.withBytes(at: index) { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// A word that is `field=value`.
+  private static func field(_ request: RESPRequest, _ index: Int) -> RequestField {
+    request.withBytes(at: index) { word in
+      let equals = word.firstIndex(of: UInt8(ascii: "="))!
+      return RequestField(
+        name: String(decoding: word[..<equals], as: UTF8.self),
+        value: String(decoding: word[(equals + 1)...], as: UTF8.self))
     }
-    var values: [String] = []
-    values.reserveCapacity(count)
-    for index in start..<request.count { values.append(try request.requireText(at: index, what)) }
-    return values
   }
 
   /// Appends the request that `init(_:limits:)` reads as this command.
@@ -164,12 +176,15 @@ extension ServingCommand {
       encoder.writeCommand("SCOREJSON", argumentCount: 2)
       encoder.writeBulk(model)
       encoder.writeBulk(json)
-    case .recommend(let model, let fields, let topK, let exclude):
+    case .recommend(let model, let fields, let topK, let filters, let exclude):
       let excludeWords = exclude.isEmpty ? 0 : 1 + exclude.count
-      encoder.writeCommand("RECOMMEND", argumentCount: 3 + fields.count + excludeWords)
+      let filterWords = filters.isEmpty ? 0 : 1 + filters.count
+      encoder.writeCommand("RECOMMEND", argumentCount: 3 + fields.count + filterWords + excludeWords)
       Self.encode(model, fields, into: &encoder)
       encoder.writeBulk("TOPK")
       encoder.writeBulk(decimal: topK)
+      if !filters.isEmpty { encoder.writeBulk("WHERE") }
+      for filter in filters { encoder.writeBulk("\(filter.name)=\(filter.value)") }
       if !exclude.isEmpty { encoder.writeBulk("EXCLUDE") }
       for value in exclude { encoder.writeBulk(value) }
     case .models:

@@ -25,6 +25,8 @@ struct TrainerCommand: AsyncParsableCommand {
   @OptionGroup var log: LogOptions
   @Option(help: "Status port, instead of trainer.port; 0 opens none.")
   var port: Int?
+  @Option(help: "Metrics port, instead of trainer.metrics_port; 0 opens none.")
+  var metricsPort: Int?
   @Flag(help: "Exit with 1 if no broker answers at the start, instead of trying again.")
   var failFast = false
   @Flag(help: "Go on, and count, when Kafka has deleted examples that were not trained on.")
@@ -35,7 +37,8 @@ struct TrainerCommand: AsyncParsableCommand {
     try await runService(
       TrainerRole(
         configuration: configuration.load(),
-        options: TrainerRole.Options(port: port, failsFast: failFast, allowsGap: allowGap), logger: logger),
+        options: TrainerRole.Options(
+          port: port, metricsPort: metricsPort, failsFast: failFast, allowsGap: allowGap), logger: logger),
       logger: logger)
   }
 }
@@ -48,6 +51,8 @@ struct JoinerCommand: AsyncParsableCommand {
   @OptionGroup var log: LogOptions
   @Option(help: "Status port, instead of joiner.port; 0 opens none.")
   var port: Int?
+  @Option(help: "Metrics port, instead of joiner.metrics_port; 0 opens none.")
+  var metricsPort: Int?
   @Flag(help: "Exit with 1 if no broker answers at the start, instead of trying again.")
   var failFast = false
 
@@ -55,8 +60,8 @@ struct JoinerCommand: AsyncParsableCommand {
     let logger = log.logger(role: "joiner")
     try await runService(
       JoinerRole(
-        configuration: configuration.load(), options: JoinerRole.Options(port: port, failsFast: failFast),
-        logger: logger),
+        configuration: configuration.load(),
+        options: JoinerRole.Options(port: port, metricsPort: metricsPort, failsFast: failFast), logger: logger),
       logger: logger)
   }
 }
@@ -69,6 +74,8 @@ struct ServeCommand: AsyncParsableCommand {
   @OptionGroup var log: LogOptions
   @Option(help: "The port, instead of serve.port.")
   var port: Int?
+  @Option(help: "The HTTP port, instead of serve.http_port; 0 opens none.")
+  var httpPort: Int?
   @Flag(help: "Exit with 1 if no broker answers at the start, instead of trying again.")
   var failFast = false
 
@@ -76,7 +83,8 @@ struct ServeCommand: AsyncParsableCommand {
     let logger = log.logger(role: "serve")
     try await runService(
       ServeRole(
-        configuration: configuration.load(), options: ServeOptions(port: port, failFast: failFast), logger: logger),
+        configuration: configuration.load(),
+        options: ServeOptions(port: port, httpPort: httpPort, failFast: failFast), logger: logger),
       logger: logger)
   }
 }

@@ -11,7 +11,7 @@ struct UpCommand: AsyncParsableCommand {
   @OptionGroup var log: LogOptions
   @Option(help: "Trainers to run; more than kafka.partitions have nothing to do.")
   var trainers = 2
-  @Option(help: "Serving replicas to run, on serve.port and the ports after it.")
+  @Option(help: "Serving replicas to run, on serve.port, serve.http_port and the ports after them.")
   var replicas = 1
 
   func validate() throws {
@@ -28,14 +28,21 @@ struct UpCommand: AsyncParsableCommand {
     }
     children.append(Supervisor.Child(name: "joiner", arguments: ["joiner"] + common))
     for index in 0..<trainers {
-      let port = settings.trainer.port == 0 ? 0 : settings.trainer.port + index
-      children.append(Supervisor.Child(name: "trainer-\(index)", arguments: ["trainer", "--port", "\(port)"] + common))
+      let ports =
+        ["--port", Self.port(settings.trainer.port, index)]
+        + ["--metrics-port", Self.port(settings.trainer.metricsPort, index)]
+      children.append(Supervisor.Child(name: "trainer-\(index)", arguments: ["trainer"] + ports + common))
     }
     for index in 0..<replicas {
-      let port = settings.serving.port + index
-      children.append(Supervisor.Child(name: "serve-\(index)", arguments: ["serve", "--port", "\(port)"] + common))
+      let ports =
+        ["--port", "\(settings.serving.port + index)"]
+        + ["--http-port", Self.port(settings.serving.httpPort, index)]
+      children.append(Supervisor.Child(name: "serve-\(index)", arguments: ["serve"] + ports + common))
     }
     let logger = log.logger(role: "up")
     try await runService(Supervisor(executable: executable, children: children, logger: logger), logger: logger)
   }
+
+  /// The port of the child at `index`; a port of 0 stays closed for all of them.
+  private static func port(_ first: Int, _ index: Int) -> String { first == 0 ? "0" : "\(first + index)" }
 }

@@ -7,13 +7,13 @@ import Testing
 /// Invariant I4: a replica that stops changing equals its servers row for row.
 @Suite struct ReplicaTests {
   /// Runs, checks what must hold all the time, and compares.
-  func run(_ options: SyncHarness.Options, seed: UInt64, rounds: Int = 25) -> SyncHarness {
+  func run(_ options: SyncHarness.Options, seed: UInt64, rounds: Int = 25) throws -> SyncHarness {
     let harness = SyncHarness(options, seed: seed)
-    let scorer = Scorer(reader: harness.replica.makeReader())
+    let scorer = try ScorerBench(harness.model, harness.replica.makeReader())
     var random = SeededGenerator(seed: seed)
-    let batch = harness.model.batch((0..<3).map { harness.model.example(offset: $0, fids: 60, random: &random) })
+    let examples = (0..<3).map { harness.model.example(offset: $0, fids: 60, random: &random) }
     var areFinite = true
-    harness.run(rounds: rounds) { areFinite = areFinite && scorer.probabilities(of: batch).allSatisfy { $0.isFinite } }
+    harness.run(rounds: rounds) { areFinite = areFinite && scorer.probabilities(examples).allSatisfy { $0.isFinite } }
     #expect(areFinite, "seed \(seed)")
     #expect(harness.problems.isEmpty, "seed \(seed): \(harness.problems.prefix(3))")
     #expect(harness.differences.isEmpty, "seed \(seed): \(harness.differences.prefix(3))")
@@ -21,16 +21,16 @@ import Testing
     return harness
   }
 
-  @Test func aReplicaEqualsItsServersRowForRow() {
+  @Test func aReplicaEqualsItsServersRowForRow() throws {
     for seed in UInt64(0)..<20 {
-      let harness = run(SyncHarness.Options(), seed: seed)
+      let harness = try run(SyncHarness.Options(), seed: seed)
       #expect(harness.replica.statistics.basesCompleted == 4, "deltas alone keep it up to date")
       #expect(harness.replica.statistics.tombstones > 0)
       #expect(harness.released == harness.released.filter { harness.sent.contains($0) })
     }
   }
 
-  @Test func lostRepeatedReorderedAndCorruptedFramesAreRepaired() {
+  @Test func lostRepeatedReorderedAndCorruptedFramesAreRepaired() throws {
     var sum = Replica.Statistics()
     for seed in UInt64(100)..<160 {
       var options = SyncHarness.Options()
@@ -41,7 +41,7 @@ import Testing
       options.disconnects = 10
       options.chunkBytes = seed % 2 == 0 ? 64 : 1 << 18
       if seed % 4 < 2 { options.model = .audited }
-      let harness = run(options, seed: seed)
+      let harness = try run(options, seed: seed)
       sum.gaps += harness.replica.statistics.gaps
       sum.duplicates += harness.replica.statistics.duplicates
       sum.malformed += harness.replica.statistics.malformed
@@ -49,7 +49,7 @@ import Testing
     #expect(sum.gaps > 100 && sum.duplicates > 100 && sum.malformed > 100, "\(sum)")
   }
 
-  @Test func aServerThatStartsAnewAndALogThatForgetsAreFollowedByANewBase() {
+  @Test func aServerThatStartsAnewAndALogThatForgetsAreFollowedByANewBase() throws {
     var restarts = 0
     var bases: UInt64 = 0
     for seed in UInt64(200)..<260 {
@@ -62,14 +62,14 @@ import Testing
       // A few deltas: whoever misses one answer is likely to need a base.
       options.deltaLogBytes = 1_500
       options.chunkBytes = 64
-      let harness = run(options, seed: seed)
+      let harness = try run(options, seed: seed)
       restarts += harness.restarted
       bases += harness.replica.statistics.basesCompleted
     }
     #expect(restarts > 60 && bases > 240, "\(restarts) restarts, \(bases) bases")
   }
 
-  @Test func everyReceiptIsReleasedOnceAndOnlyWhenAllShardsHaveItsExamples() {
+  @Test func everyReceiptIsReleasedOnceAndOnlyWhenAllShardsHaveItsExamples() throws {
     for seed in UInt64(300)..<320 {
       var options = SyncHarness.Options()
       options.drops = 15
@@ -87,7 +87,7 @@ import Testing
   }
 
   /// A base carries no receipts: those of the deltas that it replaces are lost, never released twice.
-  @Test func aNewBaseMayLoseReceiptsAndRepeatsNone() {
+  @Test func aNewBaseMayLoseReceiptsAndRepeatsNone() throws {
     var lost = 0
     var bases: UInt64 = 0
     for seed in UInt64(400)..<430 {
@@ -95,7 +95,7 @@ import Testing
       options.drops = 20
       options.deltaLogBytes = 800
       options.chunkBytes = 64
-      let harness = run(options, seed: seed)
+      let harness = try run(options, seed: seed)
       for receipt in harness.released { #expect(harness.sent.contains(receipt), "seed \(seed)") }
       #expect(Set(harness.released.map { "\($0)" }).count == harness.released.count, "seed \(seed): released twice")
       lost += harness.sent.count - harness.released.count
@@ -105,8 +105,8 @@ import Testing
     #expect(lost > 20 && bases > 120, "\(lost) lost, \(bases) bases")
   }
 
-  @Test func whatAServerRefusesLeavesTheCopyAndIsAskedForAgainLater() {
-    let harness = run(SyncHarness.Options(), seed: 1)
+  @Test func whatAServerRefusesLeavesTheCopyAndIsAskedForAgainLater() throws {
+    let harness = try run(SyncHarness.Options(), seed: 1)
     let replica = harness.replica
     let now = Instant(nanoseconds: 1 << 50)
     let rows = replica.rowCounts().map(\.rows)
@@ -148,7 +148,7 @@ import Testing
   }
 
   @Test func aLateRepetitionOfABasesLastChunkTakesNothingAway() throws {
-    let harness = run(SyncHarness.Options(), seed: 2)
+    let harness = try run(SyncHarness.Options(), seed: 2)
     let replica = harness.replica
     let rows = replica.rowCounts().map(\.rows)
     let position = replica.shards[0].position

@@ -57,13 +57,13 @@ import Testing
   @Test func scoresEqualANaiveNetworkOnTheRowsThatTheReplicaDumps() throws {
     let server = model.server(of: map)
     let replica = Replica(tables: model.tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
-    let scorer = Scorer(reader: replica.makeReader())
+    let bench = try ScorerBench(model, replica.makeReader())
     var random = SeededGenerator(seed: 9)
     // Fids up to 15 are trained, those up to 60 partly unknown.
     let scored = (0..<30).map { model.example(offset: $0, fids: 60, random: &random) }
     var before: [Double] = []
     for round in Int64(0)..<4 {
-      let scores = scorer.probabilities(of: model.batch(scored))
+      let scores = bench.probabilities(scored)
       #expect(scores.count == 60)
       for (mine, theirs) in zip(scores, try expected(replica, scored)) { #expect(abs(mine - theirs) < 1e-5) }
       // New dense tensors and rows take effect at once.
@@ -72,26 +72,62 @@ import Testing
       let examples = (0..<20).map { model.example(offset: $0, fids: 15, random: &random) }
       try train(server, replica, examples, from: round == 0 ? -1 : round, to: round + 1)
     }
-    #expect(scorer.scored == 120)
-    let distinct = Set(
-      scored.flatMap { example in
-        example.slots.enumerated().flatMap { slot, fids in
-          fids.map { NaiveModel.Key(table: model.tables.tableOfSlot[slot], fid: $0) }
-        }
-      })
-    let known = try distinct.count { try replica.row(table: model.tables.layouts[$0.table].name, fid: $0.fid).exists }
-    #expect(known > 0 && known < distinct.count)
-    let unknownBefore = scorer.unknownFids
-    _ = scorer.probabilities(of: model.batch(scored))
-    #expect(scorer.unknownFids - unknownBefore == UInt64(distinct.count - known))
+    let unknown = try scored.reduce(0) { count, example in
+      try example.slots.enumerated().reduce(count) { count, slot in
+        let table = model.tables.layouts[model.tables.tableOfSlot[slot.offset]].name
+        return try slot.element.reduce(count) { try $0 + (replica.row(table: table, fid: $1).exists ? 0 : 1) }
+      }
+    }
+    #expect(unknown > 0 && unknown < scored.reduce(0) { $0 + $1.slots.joined().count })
+    let unknownBefore = bench.scorer.unknownFids
+    _ = bench.probabilities(scored)
+    #expect(bench.scorer.unknownFids - unknownBefore == UInt64(unknown))
   }
 
-  @Test func anEmptyBatchAndExamplesWithoutFidsAreScored() throws {
+  @Test func keptPartsOfItemsGiveTheSameBitsUntilAnythingChanges() throws {
+    let server = model.server(of: map)
     let replica = Replica(tables: model.tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
-    let scorer = Scorer(reader: replica.makeReader())
-    #expect(scorer.probabilities(of: model.batch([])) == [])
+    let keeping = try ScorerBench(model, replica.makeReader())
+    let plain = try ScorerBench(model, replica.makeReader(), cacheBytes: 0)
+    var random = SeededGenerator(seed: 3)
+    let scored = (0..<40).map { model.example(offset: $0, fids: 30, random: &random) }
+    let positions = scored.indices.map { $0 * 7 }
+    for round in Int64(0)..<5 {
+      let examples = (0..<10).map { model.example(offset: $0, fids: 30, random: &random) }
+      try train(server, replica, examples, from: round == 0 ? -1 : round, to: round + 1)
+      let expected = plain.probabilities(scored)
+      let reusedBefore = keeping.scorer.reusedItems
+      let unknownBefore = keeping.scorer.unknownFids
+      #expect(keeping.probabilities(scored, positions: positions) == expected)
+      #expect(keeping.scorer.reusedItems == reusedBefore)
+      let unknown = keeping.scorer.unknownFids - unknownBefore
+      #expect(keeping.probabilities(scored, positions: positions) == expected)
+      #expect(keeping.scorer.reusedItems == reusedBefore + 40)
+      // What is kept counts what it did not know again.
+      #expect(keeping.scorer.unknownFids - unknownBefore == 2 * unknown)
+    }
+    #expect(plain.scorer.reusedItems == 0 && plain.scorer.cachedBytes == 0)
+  }
+
+  @Test func memoryForItemsStaysWithinItsBound() throws {
+    let replica = Replica(tables: model.tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
+    let bench = try ScorerBench(model, replica.makeReader(), cacheBytes: 100_000)
+    var random = SeededGenerator(seed: 3)
+    let scored = (0..<200).map { model.example(offset: $0, fids: 30, random: &random) }
+    let expected = bench.probabilities(scored)
+    for _ in 0..<2 {
+      #expect(bench.probabilities(scored, positions: scored.indices.map { $0 * 100 }) == expected)
+    }
+    #expect(bench.scorer.cachedBytes <= 100_000)
+    #expect(bench.scorer.reusedItems > 0 && bench.scorer.reusedItems < 200)
+  }
+
+  @Test func examplesWithoutFidsAreScored() throws {
+    let replica = Replica(tables: model.tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
+    let bench = try ScorerBench(model, replica.makeReader())
+    #expect(bench.probabilities([]) == [])
     let bare = TestExample(offset: 0, slots: [[], [], [], []], dense: [0.5, -0.5], labels: [.nan, .nan])
-    let scores = scorer.probabilities(of: model.batch([bare]))
+    let scores = bench.probabilities([bare])
     for (mine, theirs) in zip(scores, try expected(replica, [bare])) { #expect(abs(mine - theirs) < 1e-5) }
     #expect(scores.count == 2)
   }

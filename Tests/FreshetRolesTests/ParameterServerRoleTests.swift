@@ -24,6 +24,7 @@ import Testing
     var address = ServerAddress("127.0.0.1:1")!
     address.port = 0
     configuration.cluster.servers = [address]
+    configuration.parameterServer.metricsPort = 0
     return configuration
   }
 

@@ -214,13 +214,13 @@ final class ServeFixture {
   /// Sends a request through the commands' parser and the replies' encoder and decoder.
   func ask(_ words: [String]) throws -> RESPValue {
     var encoder = RESPEncoder(buffer: ByteBuffer(), version: .v3)
-    switch try ServingCommand(RESPRequest(words), limits: engine.limits) {
-    case .score(let model, let fields, let candidates):
-      encoder.write(try engine.score(model: model, fields: fields, candidates: candidates))
-    case .scoreJSON(let model, let json): encoder.write(try engine.scoreJSON(model: model, json))
-    case .recommend(let model, let fields, let topK, let exclude):
+    let request = RESPRequest(words)
+    switch try ServingCommand(request, limits: engine.limits) {
+    case .score: engine.write(try engine.score(request), to: &encoder)
+    case .scoreJSON: engine.write(try engine.scoreJSON(request), to: &encoder)
+    case .recommend(let model, let fields, let topK, let filters, let exclude):
       let recommendation = try engine.beginRecommendation(
-        model: model, fields: fields, topK: topK, exclude: exclude)
+        model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
       while try !engine.advance(recommendation) {}
       encoder.write(recommendation: recommendation.result)
     case .models: engine.writeModels(to: &encoder, now: .now())

@@ -161,7 +161,7 @@ private final class Taker: Sendable {
     configuration.kafka.properties["no.such.property"] = "1"
     let error = #expect(throws: KafkaError.self) {
       try ServeRole(
-        configuration: configuration, options: ServeOptions(port: 0, failFast: false),
+        configuration: configuration, options: ServeOptions(port: 0, httpPort: 0, failFast: false),
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
     #expect(error?.reason == .invalidProperty)

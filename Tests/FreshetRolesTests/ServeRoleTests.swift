@@ -114,7 +114,8 @@ private struct RunningServer {
     let items = GivenItems(ServeFixture.items)
     let (ports, port) = AsyncStream.makeStream(of: Int.self)
     let role = try ServeRole(
-      configuration: configuration, options: ServeOptions(port: 0, failFast: false), logger: Self.logger, items: items
+      configuration: configuration, options: ServeOptions(port: 0, httpPort: 0, failFast: false), logger: Self.logger,
+      items: items
     ) { port.yield($0) }
     let running = Task { try await role.run() }
     let listening = try #require(await ports.first { _ in true })
@@ -181,7 +182,8 @@ private struct RunningServer {
     ) { _, _ in }
     let role = try ServeRole(
       configuration: Self.configuration(serverPorts: [1]),
-      options: ServeOptions(port: occupant.port, failFast: false), logger: Self.logger, items: GivenItems([])
+      options: ServeOptions(port: occupant.port, httpPort: 0, failFast: false), logger: Self.logger,
+      items: GivenItems([])
     ) { _ in }
     let error = await #expect(throws: NetError.self) { try await role.run() }
     #expect(error?.kind == .portInUse)
@@ -194,7 +196,7 @@ private struct RunningServer {
     var configuration = try Self.configuration(serverPorts: [1])
     configuration.kafka.bootstrapServers = "127.0.0.1:1"
     let role = try ServeRole(
-      configuration: configuration, options: ServeOptions(port: 0, failFast: true), logger: Self.logger)
+      configuration: configuration, options: ServeOptions(port: 0, httpPort: 0, failFast: true), logger: Self.logger)
     let error = await #expect(throws: (any Error).self) { try await role.run() }
     #expect("\(try #require(error))".contains("127.0.0.1:1"))
   }
@@ -205,7 +207,7 @@ private struct RunningServer {
     configuration.kafka.bootstrapServers = "127.0.0.1:1"
     let (ports, port) = AsyncStream.makeStream(of: Int.self)
     let role = try ServeRole(
-      configuration: configuration, options: ServeOptions(port: 0, failFast: false), logger: Self.logger,
+      configuration: configuration, options: ServeOptions(port: 0, httpPort: 0, failFast: false), logger: Self.logger,
       items: KafkaItemFeed(configuration.kafka, logger: Self.logger)
     ) { port.yield($0) }
     let running = Task { try await role.run() }

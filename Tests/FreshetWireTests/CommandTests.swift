@@ -37,8 +37,11 @@ import Testing
       model: "m", fields: [RequestField(name: "user_id", value: "1"), RequestField(name: "q", value: "a=b")],
       candidates: RequestCandidates(field: "item_id", values: ["1", "", "TOPK"])),
     .scoreJSON(model: "m", blob), .models, .row(table: "t", fid: 0), .info(section: nil),
-    .recommend(model: "m", fields: [RequestField(name: "g", value: "")], topK: 10_000, exclude: []),
-    .recommend(model: "m", fields: [], topK: 1, exclude: ["5", "6"]),
+    .recommend(model: "m", fields: [RequestField(name: "g", value: "")], topK: 10_000, filters: [], exclude: []),
+    .recommend(model: "m", fields: [], topK: 1, filters: [], exclude: ["5", "6"]),
+    .recommend(
+      model: "m", fields: [], topK: 1,
+      filters: [RequestField(name: "genres", value: "a|b"), RequestField(name: "year", value: "")], exclude: ["5"]),
   ]
 
   @Test(arguments: parameterServerCommands)
@@ -77,7 +80,7 @@ import Testing
             candidates: RequestCandidates(field: "i", values: ["2"]))))
     #expect(
       parseServing(["recommend", "m", "topk", "3", "exclude", "9"])
-        == .success(.recommend(model: "m", fields: [], topK: 3, exclude: ["9"])))
+        == .success(.recommend(model: "m", fields: [], topK: 3, filters: [], exclude: ["9"])))
     #expect(parse(["ROW", "t", "0xFF"]) == .success(.row(table: "t", fid: 255)))
   }
 
@@ -122,7 +125,9 @@ import Testing
     (["RECOMMEND", "m", "a=1", "TOPK"], "TOPK and its number are missing; expected: RECOMMEND model"),
     (["RECOMMEND", "m", "TOPK", "0"], "TOPK must be an integer from 1 to 10000, not '0'"),
     (["RECOMMEND", "m", "TOPK", "10001"], "TOPK must be an integer from 1 to 10000, not '10001'"),
-    (["RECOMMEND", "m", "TOPK", "5", "x"], "expected EXCLUDE, not 'x'"),
+    (["RECOMMEND", "m", "TOPK", "5", "x"], "expected WHERE or EXCLUDE, not 'x'"),
+    (["RECOMMEND", "m", "TOPK", "5", "WHERE", "a=1", "x"], "expected EXCLUDE, not 'x'"),
+    (["RECOMMEND", "m", "TOPK", "5", "WHERE", "EXCLUDE", "1"], "WHERE needs at least one field=value"),
     (["PUSH", "1"], "unknown command 'PUSH'"),
   ])
   func aWrongServingRequestSaysWhatIsExpected(words: [String], prefix: String) {

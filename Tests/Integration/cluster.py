@@ -33,6 +33,7 @@ class Cluster:
         }
         self.server_ports = [free_port() for _ in range(SERVERS)]
         self.ports = {"serve": free_port()}
+        self.http_ports = {}
         self.settings = {
             "kafka.bootstrap_servers": bootstrap_servers,
             "kafka.partitions": partitions,
@@ -43,6 +44,11 @@ class Cluster:
             "joiner.group": f"joiner-{suffix}",
             "joiner.port": free_port(),
             "serve.port": self.ports["serve"],
+            # `start` gives each process a port of its own; those of `up` do without.
+            "ps.metrics_port": 0,
+            "trainer.metrics_port": 0,
+            "joiner.metrics_port": 0,
+            "serve.http_port": 0,
             "ps.sync_interval_ms": 100,
             **(settings or {}),
         }
@@ -71,11 +77,18 @@ class Cluster:
         """Starts `ps0`, `ps1`, `trainer…`, `joiner…` or `serve`; a restarted one keeps its port."""
         role = name.rstrip("0123456789")
         words = [role]
+        http_port = self.http_ports.setdefault(name, free_port())
+        settings = self.settings
         if role == "ps":
-            words += ["--index", name[len(role):]]
-        elif role in ("trainer", "joiner", "serve"):
+            index = int(name[len(role):])
+            words += ["--index", index]
+            # Server i listens on the i-th port after the setting.
+            self.settings = settings | {"ps.metrics_port": http_port - index}
+        else:
             words += ["--port", self.ports.setdefault(name, free_port())]
+            words += ["--http-port" if role == "serve" else "--metrics-port", http_port]
         process = Process(name, self.arguments(*words, *options), self.directory, self.environment())
+        self.settings = settings
         self.processes[name] = process
         return process
 

@@ -38,6 +38,15 @@ def free_port():
                 continue
 
 
+def free_ports(count):
+    """The first of `count` free ports in a row."""
+    ports = [free_port()]
+    while len(ports) < count:
+        port = free_port()
+        ports = [*ports, port] if port == ports[-1] + 1 else [port]
+    return ports[0]
+
+
 def listens(port):
     with socket.socket() as probe:
         probe.settimeout(1)

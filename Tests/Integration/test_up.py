@@ -6,8 +6,9 @@ import signal
 
 import pytest
 
+import http_client
 from cluster import SERVERS
-from processes import Process, is_alive
+from processes import Process, free_ports, is_alive
 from waiting import wait_until
 
 ROLES = {"ps-0", "ps-1", "joiner", "trainer-0", "trainer-1", "serve-0"}
@@ -19,6 +20,8 @@ def up(make_cluster):
     cluster = make_cluster()
     # The second trainer takes the port after the first one's.
     cluster.settings["trainer.port"] = 0
+    for key in ("ps.metrics_port", "trainer.metrics_port", "serve.http_port"):
+        cluster.settings[key] = free_ports(2)
     process = Process("up", cluster.arguments("up"), cluster.directory, cluster.environment())
     cluster.processes["up"] = process
     wait_until(lambda: set(children(process)) == ROLES, "every role is started", check=lambda: cluster.check_running("up"))
@@ -50,6 +53,9 @@ def children(process):
 def test_up_runs_a_whole_cluster_and_starts_again_what_ends(up):
     cluster, process = up
     assert len(children(process)) == SERVERS + 4
+    for key, count in (("ps.metrics_port", SERVERS), ("trainer.metrics_port", 2), ("serve.http_port", 1)):
+        for port in range(cluster.settings[key], cluster.settings[key] + count):
+            assert http_client.get(port, "/health/live").status == 200, f"{key}, port {port}"
     cluster.replay("--limit", 2_000)
     cluster.expect_exactly(2_000)
     before = children(process)

@@ -54,6 +54,28 @@ FI_INLINE uint32_t fi_nonzero4(const uint32_t *_Nonnull values) {
 // Eight roots at once; Swift's `squareRoot()` of a vector becomes eight calls.
 FI_INLINE fi_float8 fi_sqrt8(fi_float8 value) { return __builtin_elementwise_sqrt(value); }
 
+// a × b + c, rounded once where the processor has the instruction.
+FI_INLINE fi_float8 fi_fma8(fi_float8 a, fi_float8 b, fi_float8 c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  return __builtin_elementwise_fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// What is above 0, and 0 elsewhere.
+FI_INLINE fi_float8 fi_positive8(fi_float8 value) {
+  fi_float8 zero = {0, 0, 0, 0, 0, 0, 0, 0};
+  return value > zero ? value : zero;
+}
+
+// The sum of eight lanes, always in the same order.
+FI_INLINE float fi_sum8(fi_float8 value) {
+  typedef float fi_float4 __attribute__((ext_vector_type(4)));
+  fi_float4 halves = value.lo + value.hi;
+  return (halves.x + halves.z) + (halves.y + halves.w);
+}
+
 // The first `count` floats, 0 ... 7 of them, the others 0; and the store that leaves the others alone.
 #if defined(__AVX2__)
 typedef int fi_int8 __attribute__((vector_size(32)));

@@ -16,6 +16,7 @@ public final class ReplicaReader {
   }
 
   public var tables: ModelTables { content.tables }
+  public var shardCount: Int { content.shardCount }
 
   /// Whether every shard has been copied completely at least once; once true, it stays so.
   public var isReady: Bool { content.isReady.load(ordering: .acquiring) }

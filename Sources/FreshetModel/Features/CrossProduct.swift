@@ -1,20 +1,26 @@
 import FreshetCore
 
-/// The fids of a cross: one for each combination of its factors' values, the last factor's changing fastest.
+/// The fids of a cross: one for each combination of its factors' values, the last factor's changing fastest. Used again for the
+/// next cross, so that crosses do not allocate.
 struct CrossProduct {
   private var values: [UnsafeBufferPointer<UInt8>] = []
   private var ends: [Int] = []
-  private let prefixCount: Int
+  private var prefixCount = 0
 
+  /// Begins another cross.
   /// - Parameter slotPrefix: Bytes of the hash buffer that hold the slot's name and the zero byte.
-  init(slotPrefix: Int) { prefixCount = slotPrefix }
+  mutating func begin(slotPrefix: Int) {
+    prefixCount = slotPrefix
+    values.removeAll(keepingCapacity: true)
+    ends.removeAll(keepingCapacity: true)
+  }
 
   /// Adds a value of the current factor; it must outlive `write`.
   mutating func add(_ value: UnsafeBufferPointer<UInt8>) { values.append(value) }
   mutating func endFactor() { ends.append(values.count) }
 
   /// - Returns: The number of fids: 0 if a factor has no value.
-  func write(
+  borrowing func write(
     to fids: UnsafeMutablePointer<Fid>, buffer: UnsafeMutablePointer<UInt8>, slot: String
   ) throws(FeatureError) -> Int {
     var count = 1

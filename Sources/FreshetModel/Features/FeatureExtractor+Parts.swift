@@ -28,12 +28,12 @@ extension FeatureExtractor {
   /// Computes the request's side of what the scratch holds.
   /// - Returns: A part of bytes, aligned to 8, that may be copied (to such an alignment); valid until the next call.
   public func requestPart(_ scratch: FeatureScratch) throws(FeatureError) -> UnsafeRawBufferPointer {
-    try write(plan.request, scratch, scratch.parts.0)
+    try write(plan.request, scratch, scratch.requestPart)
   }
 
   /// Computes the item's side of what the scratch holds; with an item key alone, of an item that is not known.
   public func itemPart(_ scratch: FeatureScratch) throws(FeatureError) -> UnsafeRawBufferPointer {
-    try write(plan.item, scratch, scratch.parts.1)
+    try write(plan.item, scratch, scratch.itemPart)
   }
 
   public func copyRequestPart(_ scratch: FeatureScratch) throws(FeatureError) -> FeaturePart {
@@ -94,15 +94,15 @@ extension FeatureExtractor {
     _ fids: UnsafeMutablePointer<Fid>, _ slot: FeaturePlan.Slot, _ scratch: FeatureScratch
   ) throws(FeatureError) -> Int {
     if case .cross(let fields) = slot.operation {
-      var cross = CrossProduct(slotPrefix: writePrefix(slot, scratch))
+      scratch.cross.begin(slotPrefix: writePrefix(slot, scratch))
       for field in fields {
         let range = scratch.fields[field]
         for index in 0..<Int(range.count) {
-          cross.add(scratch.text(scratch.values[Int(range.first) + index]))
+          scratch.cross.add(scratch.text(scratch.values[Int(range.first) + index]))
         }
-        cross.endFactor()
+        scratch.cross.endFactor()
       }
-      return try cross.write(to: fids, buffer: scratch.hashBuffer, slot: slot.name)
+      return try scratch.cross.write(to: fids, buffer: scratch.hashBuffer, slot: slot.name)
     }
     let range = scratch.fields[slot.field]
     guard range.count > 0 else { return 0 }
@@ -181,7 +181,7 @@ extension FeatureExtractor {
         let count = Int(itemCounts.load(fromByteOffset: position, as: UInt8.self))
         for index in 0..<count { row.fids.append(itemFids[index]) }
         itemFids += count
-      case .mixed(let plan, let factors): try appendCross(plan, factors, request, item, &row, scratch)
+      case .mixed(let position): try appendCross(position, request, item, &row, scratch)
       }
       row.slotStarts[slot &+ 1] = Int32(truncatingIfNeeded: row.fids.count)
     }
@@ -199,15 +199,52 @@ extension FeatureExtractor {
     try combine(request: request.bytes, item: item.bytes, into: &row, scratch)
   }
 
-  private func appendCross(
-    _ slot: FeaturePlan.Slot, _ factors: [(isItem: Bool, position: Int)], _ request: UnsafeRawPointer,
-    _ item: UnsafeRawPointer, _ row: inout FeatureRow, _ scratch: FeatureScratch
-  ) throws(FeatureError) {
-    var cross = CrossProduct(slotPrefix: writePrefix(slot, scratch))
-    for factor in factors {
+  /// Computes what a request and an item make together.
+  /// - Returns: A part of the mixed side, valid until the next call with the same scratch.
+  public func mixedPart(
+    request: UnsafeRawPointer, item: UnsafeRawPointer, _ scratch: FeatureScratch
+  ) throws(FeatureError) -> UnsafeRawPointer {
+    let buffer = scratch.mixedPart
+    let side = plan.mixed
+    var fidCount = 0
+    for index in 0..<side.slots.count {
+      buffer.reserve(side.fidsStart + 8 * (fidCount + ModelSpec.Limits.fidsPerSlot))
+      let fids = (buffer.memory + side.fidsStart).assumingMemoryBound(to: Fid.self) + fidCount
+      let count = try fillCross(fids, index, request, item, scratch)
+      buffer.memory.storeBytes(
+        of: UInt8(truncatingIfNeeded: count), toByteOffset: side.countsStart + index, as: UInt8.self)
+      fidCount += count
+    }
+    let end = side.fidsStart + 8 * fidCount
+    let header = (UInt32(fidCount), UInt32(0), UInt32(end), UInt32(0))
+    buffer.memory.storeBytes(of: header, as: (UInt32, UInt32, UInt32, UInt32).self)
+    return UnsafeRawPointer(buffer.memory)
+  }
+
+  /// Which slots and dense features each side has.
+  public var sides: FeatureSides { plan.sides }
+
+  /// How to read the parts of a side.
+  public func layout(of side: RowSide) -> SidePart {
+    switch side {
+    case .request: SidePart(plan.request)
+    case .item: SidePart(plan.item)
+    case .mixed: SidePart(plan.mixed)
+    }
+  }
+
+  /// Writes the fids of a slot of the mixed side.
+  /// - Parameter fids: Room for 255.
+  /// - Returns: How many there are.
+  private func fillCross(
+    _ fids: UnsafeMutablePointer<Fid>, _ position: Int, _ request: UnsafeRawPointer, _ item: UnsafeRawPointer,
+    _ scratch: FeatureScratch
+  ) throws(FeatureError) -> Int {
+    let slot = plan.mixed.slots[position]
+    scratch.cross.begin(slotPrefix: writePrefix(slot, scratch))
+    for factor in plan.mixedFactors[position] {
       let part = factor.isItem ? item : request
-      let side = factor.isItem ? plan.item : plan.request
-      var position = side.fidsStart + 8 * Int(part.load(as: UInt32.self))
+      var position = (factor.isItem ? plan.item.fidsStart : plan.request.fidsStart) + 8 * Int(part.load(as: UInt32.self))
       for field in 0...factor.position {
         let count = Int(part.load(fromByteOffset: position, as: UInt8.self))
         position += 1
@@ -215,15 +252,22 @@ extension FeatureExtractor {
           let length = Int(part.loadUnaligned(fromByteOffset: position, as: UInt16.self))
           if field == factor.position {
             let start = (part + position + 2).assumingMemoryBound(to: UInt8.self)
-            cross.add(UnsafeBufferPointer(start: start, count: length))
+            scratch.cross.add(UnsafeBufferPointer(start: start, count: length))
           }
           position += 2 + length
         }
       }
-      cross.endFactor()
+      scratch.cross.endFactor()
     }
+    return try scratch.cross.write(to: fids, buffer: scratch.hashBuffer, slot: slot.name)
+  }
+
+  private func appendCross(
+    _ position: Int, _ request: UnsafeRawPointer, _ item: UnsafeRawPointer, _ row: inout FeatureRow,
+    _ scratch: FeatureScratch
+  ) throws(FeatureError) {
     try withUnsafeTemporaryFids { (fids) throws(FeatureError) in
-      let count = try cross.write(to: fids, buffer: scratch.hashBuffer, slot: slot.name)
+      let count = try fillCross(fids, position, request, item, scratch)
       for index in 0..<count { row.fids.append(fids[index]) }
     }
   }

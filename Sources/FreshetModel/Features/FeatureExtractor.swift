@@ -74,6 +74,29 @@ public final class FeatureExtractor: Sendable {
     return true
   }
 
+  /// The position of a field among the schema's, −1 if there is none of that name.
+  @inline(__always)
+  public func field(named name: UnsafeRawBufferPointer) -> Int {
+    let field = table.find(name)
+    return field < FeaturePlan.requestIDField ? field : -1
+  }
+
+  /// Takes one field from text, as `set(name:text:into:)` does.
+  public func set(
+    field: Int, text: UnsafeRawBufferPointer, into scratch: FeatureScratch
+  ) throws(FeatureError) {
+    scratch.begin(field)
+    try setText(field, text, scratch)
+  }
+
+  /// Adds values to those that a field of several values has.
+  public func add(
+    field: Int, text: UnsafeRawBufferPointer, into scratch: FeatureScratch
+  ) throws(FeatureError) {
+    scratch.extend(field)
+    try setText(field, text, scratch)
+  }
+
   /// The same for `String`s, where speed does not matter.
   public func set(name: String, text: String, into scratch: FeatureScratch) throws(FeatureError) -> Bool {
     var name = name

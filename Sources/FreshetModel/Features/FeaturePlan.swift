@@ -45,12 +45,15 @@ struct FeaturePlan: Sendable {
   enum Source: Sendable {
     case request(Int)
     case item(Int)
-    /// Each factor: whether it is the item's, and its position in that side's `crossFields`.
-    case mixed(Slot, [(isItem: Bool, position: Int)])
+    case mixed(Int)
   }
 
   var request = Side()
   var item = Side()
+  /// Crosses over both sides. It has no dense features and no fields of its own.
+  var mixed = Side()
+  /// The factors of each slot of `mixed`: whether it is the item's, and its position in that side's `crossFields`.
+  var mixedFactors: [[(isItem: Bool, position: Int)]] = []
   var slots: [Source] = []
   /// For each dense feature: whether it is the item's, and its position in that side.
   var dense: [(isItem: Bool, position: Int)] = []
@@ -109,8 +112,29 @@ struct FeaturePlan: Sendable {
         let isItem = Self.isItem(field, model)
         return (isItem, isItem ? item.crossPosition(of: field) : request.crossPosition(of: field))
       }
-      slots.append(.mixed(slot, factors))
+      slots.append(.mixed(mixed.slots.count))
+      mixed.slots.append(slot)
+      mixedFactors.append(factors)
     }
+  }
+}
+
+extension FeaturePlan {
+  /// Which slots and dense features of the schema each side has, in the order in which it has them.
+  var sides: FeatureSides {
+    var sides = FeatureSides(
+      request: .init(slots: [], dense: []), item: .init(slots: [], dense: []), mixed: .init(slots: [], dense: []))
+    for (slot, source) in slots.enumerated() {
+      switch source {
+      case .request: sides.request.slots.append(slot)
+      case .item: sides.item.slots.append(slot)
+      case .mixed: sides.mixed.slots.append(slot)
+      }
+    }
+    for (feature, place) in dense.enumerated() {
+      if place.isItem { sides.item.dense.append(feature) } else { sides.request.dense.append(feature) }
+    }
+    return sides
   }
 }
 

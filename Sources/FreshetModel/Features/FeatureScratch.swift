@@ -28,8 +28,11 @@ public final class FeatureScratch {
   public internal(set) var requestID: JSONValue?
   public internal(set) var eventTime: JSONValue?
 
-  /// Where the parts are written: the request's and the item's.
-  var parts: (PartBuffer, PartBuffer) = (PartBuffer(), PartBuffer())
+  /// Where the parts are written.
+  let requestPart = PartBuffer()
+  let itemPart = PartBuffer()
+  let mixedPart = PartBuffer()
+  var cross = CrossProduct()
 
   init(fieldCount: Int) {
     self.fieldCount = fieldCount
@@ -61,6 +64,19 @@ public final class FeatureScratch {
   /// Forgets one field's value: a later key of the same name takes the place of an earlier one.
   @inline(__always)
   func begin(_ field: Int) { fields[field] = Field(first: Int32(truncatingIfNeeded: valueCount), count: 0) }
+
+  /// Lets values be added to those that a field has.
+  func extend(_ field: Int) {
+    let earlier = fields[field]
+    begin(field)
+    // A field's values lie side by side.
+    for index in 0..<Int(earlier.count) {
+      if valueCount == valueCapacity { growValues() }
+      values[valueCount] = values[Int(earlier.first) + index]
+      valueCount += 1
+      fields[field].count += 1
+    }
+  }
 
   /// Room for so many bytes of the next value.
   @inline(__always)

@@ -10,12 +10,14 @@ public final class CatalogItem: Sendable {
   public let part: FeaturePart
   /// The record as it came.
   public let json: [UInt8]
+  let values: ItemValues
 
-  init(key: String, keyHash: UInt64, part: FeaturePart, json: [UInt8]) {
+  init(key: String, keyHash: UInt64, part: FeaturePart, json: [UInt8], values: ItemValues) {
     self.key = key
     self.keyHash = keyHash
     self.part = part
     self.json = json
+    self.values = values
   }
 
   /// A scalar member of the record as text, such as its `title`; nil if there is none.
@@ -35,30 +37,71 @@ public final class CatalogItem: Sendable {
 }
 
 /// The items of the `items` topic, by key. A key is known by the 64-bit hash of its canonical text, as a fid is.
-public struct ItemCatalog: Sendable {
-  private var positions: [UInt64: Int] = [:]
-  /// In no particular order: deleting an item puts the last one in its place.
-  public private(set) var items: [CatalogItem] = []
+///
+/// An item has a position, which stays the same for as long as it is there; a later one may get it. Not thread-safe.
+public final class ItemCatalog {
+  /// What is known of a position.
+  struct Entry {
+    var item: Unmanaged<CatalogItem>?
+    /// Another one for each change of the position.
+    var revision: UInt64
+  }
+
+  private static let entriesPerSlab = 1024
+
   /// The most items; more are refused.
   public let capacity: Int
+  public private(set) var count = 0
+  /// All positions in use are below it.
+  public private(set) var positionEnd = 0
+  private var index = ItemIndex()
+  /// Entries in slabs, so that they never move.
+  private let slabs: UnsafeMutablePointer<UnsafeMutablePointer<Entry>>
+  private var slabCount = 0
+  private var freePositions: [Int] = []
+  private var revision: UInt64 = 0
 
-  public init(capacity: Int) { self.capacity = capacity }
-
-  public var count: Int { items.count }
-
-  /// Whether so many more items can be put without moving those that are there.
-  public func hasRoom(for more: Int) -> Bool {
-    min(items.capacity, positions.capacity) >= min(capacity, items.count + more)
+  public init(capacity: Int) {
+    self.capacity = capacity
+    slabs = .allocate(capacity: capacity / Self.entriesPerSlab + 1)
   }
 
-  /// Makes room for so many more items, and for as many again as there are.
-  public mutating func makeRoom(for more: Int) {
-    let room = min(capacity, max(items.count * 2, items.count + more))
-    items.reserveCapacity(room)
-    positions.reserveCapacity(room)
+  deinit {
+    for position in 0..<positionEnd { entry(position).pointee.item?.release() }
+    for slab in 0..<slabCount { slabs[slab].deallocate() }
+    slabs.deallocate()
   }
 
-  public func item(hash: UInt64) -> CatalogItem? { positions[hash].map { items[$0] } }
+  @inline(__always)
+  private func entry(_ position: Int) -> UnsafeMutablePointer<Entry> {
+    slabs[position / Self.entriesPerSlab] + position % Self.entriesPerSlab
+  }
+
+  // MARK: - Finding
+
+  /// The position of the item with a key of this hash, −1 if there is none.
+  @inline(__always)
+  public func position(hash: UInt64) -> Int { index.find(hash) }
+
+  /// The item at a position, nil if there is none.
+  /// - Precondition: The position is below `positionEnd`.
+  public func item(at position: Int) -> CatalogItem? { entry(position).pointee.item?.takeUnretainedValue() }
+
+  /// Another number for each item and each change of it.
+  @inline(__always)
+  public func revision(at position: Int) -> UInt64 { entry(position).pointee.revision }
+
+  /// The item's side of rows, for as long as the catalog does not change.
+  /// - Precondition: There is an item at the position.
+  @inline(__always)
+  public func part(at position: Int) -> UnsafeRawPointer {
+    entry(position).pointee.item.unsafelyUnwrapped._withUnsafeGuaranteedRef { UnsafeRawPointer($0.part.memory) }
+  }
+
+  public func item(hash: UInt64) -> CatalogItem? {
+    let position = index.find(hash)
+    return position < 0 ? nil : item(at: position)
+  }
 
   /// - Parameter key: Canonical text, as `FeatureExtractor.text(of:in:)` gives it.
   public func item(key: UnsafeBufferPointer<UInt8>) -> CatalogItem? {
@@ -68,8 +111,39 @@ public struct ItemCatalog: Sendable {
   /// - Parameter key: Canonical text.
   public func item(key: String) -> CatalogItem? { item(hash: Hashing.xxh3(key)) }
 
+  /// All items, by position.
+  public var items: [CatalogItem] { (0..<positionEnd).compactMap { item(at: $0) } }
+
+  /// The item at a position if it has not changed since it had this revision.
+  public func item(at position: Int, revision: UInt64) -> CatalogItem? {
+    entry(position).pointee.revision == revision ? item(at: position) : nil
+  }
+
+  @inline(__always)
+  public func hasItem(at position: Int) -> Bool { entry(position).pointee.item != nil }
+
+  /// Whether a filter takes an item.
+  /// - Parameter excluded: Hashes of keys that are not taken.
+  /// - Precondition: There is an item at the position.
+  public func accepts(_ position: Int, _ filter: ItemFilter, excluding excluded: Set<UInt64>) -> Bool {
+    entry(position).pointee.item.unsafelyUnwrapped._withUnsafeGuaranteedRef {
+      filter.accepts($0.values) && (excluded.isEmpty || !excluded.contains($0.keyHash))
+    }
+  }
+
+  // MARK: - Changing
+
+  /// Grows the index for so many more items beside the one that is read: of millions of items that takes longer than a
+  /// reader may wait.
+  /// - Parameter exchange: Runs what puts the larger index in place of the other one.
+  public func makeRoom(for more: Int, exchange: (() -> Void) -> Void) {
+    guard let wider = index.widened(for: more) else { return }
+    var other = wider
+    exchange { swap(&index, &other) }
+  }
+
   /// Adds or replaces the item that a JSON record describes.
-  public mutating func upsert(
+  public func upsert(
     _ record: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ reader: JSONRecordReader,
     _ scratch: FeatureScratch
   ) throws(ItemError) {
@@ -91,7 +165,7 @@ public struct ItemCatalog: Sendable {
       let hash = Hashing.xxh3(UnsafeRawBufferPointer(key))
       return CatalogItem(
         key: String(decoding: key, as: UTF8.self), keyHash: hash, part: try extractor.copyItemPart(scratch),
-        json: Array(record))
+        json: Array(record), values: extractor.itemValues(scratch))
     } catch let error as DescribedError {
       throw ItemError(code: error.code, message: error.message)
     } catch {
@@ -101,23 +175,40 @@ public struct ItemCatalog: Sendable {
 
   /// Adds an item, or replaces the one with its key.
   /// - Throws: `catalog-full`.
-  public mutating func put(_ item: CatalogItem) throws(ItemError) {
-    if let position = positions[item.keyHash] {
-      items[position] = item
+  public func put(_ item: CatalogItem) throws(ItemError) {
+    revision += 1
+    let known = index.find(item.keyHash)
+    if known >= 0 {
+      let entry = entry(known)
+      entry.pointee.item?.release()
+      entry.pointee = Entry(item: .passRetained(item), revision: revision)
       return
     }
-    guard items.count < capacity else {
+    guard count < capacity else {
       throw ItemError(
         code: "catalog-full", message: "item \(item.key) would be one more than the \(capacity) that are allowed")
     }
-    positions[item.keyHash] = items.count
-    items.append(item)
+    let position = freePositions.popLast() ?? addPosition()
+    entry(position).pointee = Entry(item: .passRetained(item), revision: revision)
+    index.insert(item.keyHash, position)
+    count += 1
+  }
+
+  private func addPosition() -> Int {
+    if positionEnd == slabCount * Self.entriesPerSlab {
+      let slab = UnsafeMutablePointer<Entry>.allocate(capacity: Self.entriesPerSlab)
+      slab.initialize(repeating: Entry(item: nil, revision: 0), count: Self.entriesPerSlab)
+      slabs[slabCount] = slab
+      slabCount += 1
+    }
+    positionEnd += 1
+    return positionEnd - 1
   }
 
   /// Removes the item whose record was deleted.
   /// - Parameter recordKey: The Kafka key: the item key's text, canonical or not.
   /// - Returns: Whether the item was known.
-  public mutating func remove(
+  public func remove(
     recordKey: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ scratch: FeatureScratch
   ) throws(ItemError) -> Bool {
     try Self.keyHash(ofRecordKey: recordKey, extractor, scratch).map { remove(hash: $0) } ?? false
@@ -144,13 +235,14 @@ public struct ItemCatalog: Sendable {
   }
 
   /// - Returns: Whether the item was known.
-  public mutating func remove(hash: UInt64) -> Bool {
-    guard let position = positions.removeValue(forKey: hash) else { return false }
-    let last = items.removeLast()
-    if position < items.count {
-      items[position] = last
-      positions[last.keyHash] = position
-    }
+  public func remove(hash: UInt64) -> Bool {
+    let position = index.remove(hash)
+    guard position >= 0 else { return false }
+    revision += 1
+    entry(position).pointee.item?.release()
+    entry(position).pointee = Entry(item: nil, revision: revision)
+    freePositions.append(position)
+    count -= 1
     return true
   }
 }

@@ -117,6 +117,7 @@ extension ParameterServerSettings {
     syncIntervalMs = try section.int("sync_interval_ms", default: 500, in: 50...86_400_000)
     deltaLogBytes = try section.int("delta_log_bytes", default: 4 << 20, in: 1 << 16...1 << 34)
     maximumRowsPerRequest = try section.int("maximum_rows_per_request", default: 1 << 18, in: 1024...1 << 24)
+    metricsPort = try section.int("metrics_port", default: 8100, in: 0...64_511)
     try section.finish()
   }
 }
@@ -130,6 +131,7 @@ extension TrainerSettings {
     queuedExamples = try section.int("queued_examples", default: 8192, in: 1...1 << 20)
     host = try section.string("host", default: "127.0.0.1")
     port = try section.int("port", default: 7200, in: 0...65_535)
+    metricsPort = try section.int("metrics_port", default: 8200, in: 0...65_535)
     try section.finish()
   }
 }
@@ -146,6 +148,7 @@ extension JoinerSettings {
     commitIntervalMs = try section.int("commit_interval_ms", default: 50, in: 1...60_000)
     host = try section.string("host", default: "127.0.0.1")
     port = try section.int("port", default: 7300, in: 0...65_535)
+    metricsPort = try section.int("metrics_port", default: 8300, in: 0...65_535)
     try section.finish()
   }
 }
@@ -154,6 +157,7 @@ extension ServingSettings {
   init(_ section: YAMLSection) throws(ConfigurationError) {
     host = try section.string("host", default: "127.0.0.1")
     port = try section.int("port", default: 7000, in: 0...65_535)
+    httpPort = try section.int("http_port", default: 8080, in: 0...65_535)
     maximumCandidates = try section.int("maximum_candidates", default: 10_000, in: 1...100_000)
     weights = try section.choice("weights", default: .float32)
     threads = try section.int("threads", default: 1, in: 1...64)

@@ -74,6 +74,8 @@ public struct ParameterServerSettings: Sendable {
   public var deltaLogBytes: Int
   /// In one pull or push. Default: 262,144.
   public var maximumRowsPerRequest: Int
+  /// Server 0's HTTP port for metrics and health; server i has the i-th after it. 0 opens none. Default: 8100.
+  public var metricsPort: Int
 }
 
 public struct TrainerSettings: Sendable {
@@ -90,6 +92,8 @@ public struct TrainerSettings: Sendable {
   /// Where the status port listens; port 0 opens none. Default: 127.0.0.1:7200.
   public var host: String
   public var port: Int
+  /// The HTTP port for metrics and health; 0 opens none. Default: 8200.
+  public var metricsPort: Int
 }
 
 public struct JoinerSettings: Sendable {
@@ -112,6 +116,8 @@ public struct JoinerSettings: Sendable {
   /// Where the status port listens; port 0 opens none. Default: 127.0.0.1:7300.
   public var host: String
   public var port: Int
+  /// The HTTP port for metrics and health; 0 opens none. Default: 8300.
+  public var metricsPort: Int
 }
 
 public struct ServingSettings: Sendable {
@@ -119,6 +125,8 @@ public struct ServingSettings: Sendable {
   public var host: String
   /// Default: 7000; 0 lets the system choose.
   public var port: Int
+  /// The HTTP port; 0 opens none. Default: 8080.
+  public var httpPort: Int
   /// In one request. Default: 10,000.
   public var maximumCandidates: Int
   /// What the copies of embeddings are kept as. Default: fp32.

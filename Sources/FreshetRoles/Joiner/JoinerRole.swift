@@ -1,6 +1,7 @@
 import Foundation
 import FreshetCluster
 import FreshetCore
+import FreshetHTTP
 import FreshetModel
 import FreshetNet
 import Logging
@@ -13,10 +14,13 @@ public struct JoinerRole: Service {
   public struct Options: Sendable {
     /// Of the status port; nil takes `joiner.port`, 0 opens none.
     public var port: Int?
+    /// Of the metrics port; nil takes `joiner.metrics_port`, 0 opens none.
+    public var metricsPort: Int?
     public var failsFast: Bool
 
-    public init(port: Int?, failsFast: Bool) {
+    public init(port: Int?, metricsPort: Int?, failsFast: Bool) {
       self.port = port
+      self.metricsPort = metricsPort
       self.failsFast = failsFast
     }
   }
@@ -48,6 +52,15 @@ public struct JoinerRole: Service {
         status.info
       }
     }
+    var metrics: HTTPServer?
+    let metricsPort = options.metricsPort ?? settings.metricsPort
+    if metricsPort > 0 {
+      metrics = try await MetricsPort.start(
+        host: settings.host, port: metricsPort, password: configuration.cluster.password, logger: logger
+      ) {
+        RoleReport(info: status.info, notReady: status.notReady)
+      }
+    }
     logger.info("started", metadata: ["group": "\(settings.group)", "port": "\(port)"])
     async let joining: Void = WorkerThread.run("joiner") { [self] in
       do {
@@ -64,6 +77,7 @@ public struct JoinerRole: Service {
         let loop = try JoinerLoop(
           configuration: configuration, extractor: extractor, instance: instance, transactionalID: id, status: status,
           logger: logger)
+        status.update { $0.isRunning = true }
         try loop.run { outcome.isEnded }
         outcome.finish()
       } catch {
@@ -78,6 +92,7 @@ public struct JoinerRole: Service {
       result = .failure(error)
     }
     await joining
+    await metrics?.shutdown(graceMs: 500)
     await listener?.shutdown(graceMs: 500)
     try await group.shutdownGracefully()
     try result.get()

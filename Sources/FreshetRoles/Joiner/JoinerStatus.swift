@@ -13,6 +13,8 @@ final class JoinerStatus: Sendable {
   }
 
   struct State: Sendable {
+    /// Whether records are read: the broker is reached and the topics are there.
+    var isRunning = false
     var partitions: [PartitionID: Partition] = [:]
     /// Of partitions that have gone to another joiner.
     var retired = JoinerCounters()
@@ -27,6 +29,11 @@ final class JoinerStatus: Sendable {
 
   func update(_ body: (inout State) -> Void) { state.withLockedValue { body(&$0) } }
 
+  /// What the joiner waits for before it joins; nil if nothing.
+  var notReady: String? {
+    state.withLockedValue { $0.isRunning } ? nil : "the broker has not been reached yet"
+  }
+
   var info: InfoText {
     let state = state.withLockedValue { $0 }
     var info = InfoText()
@@ -34,33 +41,38 @@ final class JoinerStatus: Sendable {
     info.section("join")
     var all = state.retired
     for partition in state.partitions.values { all.add(partition.counters) }
-    info.add("features", all.features)
-    info.add("actions", all.actions)
-    info.add("joined", all.joined)
-    info.add("negatives", all.negatives)
-    info.add("negatives_dropped", all.negativesDropped)
-    info.add("duplicate_features", all.duplicateFeatures)
-    info.add("duplicate_actions", all.duplicateActions)
-    info.add("evicted_features", all.evictedFeatures)
-    info.add("unknown_items", all.unknownItems)
-    info.add("item_refreshes", all.itemRefreshes)
+    info.add("features", all.features, as: .counter)
+    info.add("actions", all.actions, as: .counter)
+    info.add("joined", all.joined, as: .counter)
+    info.add("negatives", all.negatives, as: .counter)
+    info.add("negatives_dropped", all.negativesDropped, as: .counter)
+    info.add("duplicate_features", all.duplicateFeatures, as: .counter)
+    info.add("duplicate_actions", all.duplicateActions, as: .counter)
+    info.add("evicted_features", all.evictedFeatures, as: .counter)
+    info.add("unknown_items", all.unknownItems, as: .counter)
+    info.add("item_refreshes", all.itemRefreshes, as: .counter)
     info.add("items", state.items)
     info.add("waiting_features", state.partitions.values.reduce(0) { $0 + $1.waitingFeatures })
     info.add("waiting_actions", state.partitions.values.reduce(0) { $0 + $1.waitingActions })
     info.add("queued_records", state.partitions.values.reduce(0) { $0 + $1.queued })
-    info.add("transactions", state.transactions)
-    info.add("aborted_transactions", state.abortedTransactions)
+    info.add("transactions", state.transactions, as: .counter)
+    info.add("aborted_transactions", state.abortedTransactions, as: .counter)
     info.section("dead_letters")
     for reason in DeadLetterReason.allCases {
       info.add(
-        reason.rawValue.replacing("-", with: "_"), all.deadLetters(reason))
+        reason.rawValue.replacing("-", with: "_"), all.deadLetters(reason),
+        as: .counter.named("records", of: ["reason": reason.rawValue]))
     }
-    info.add("bad_items", state.badItems)
+    info.add("bad_items", state.badItems, as: .counter)
     info.section("partitions")
     for (partition, status) in state.partitions.sorted(by: { $0.key < $1.key }) {
       info.add(
         "partition_\(partition)",
-        "joined=\(status.counters.joined),stream_time_ms=\(status.streamTimeMs.map { "\($0)" } ?? "none")")
+        [
+          InfoField("joined", status.counters.joined, .counter.of(["partition": partition])),
+          InfoField(
+            "stream_time_ms", status.streamTimeMs.map { "\($0)" } ?? "none", .gauge.of(["partition": partition])),
+        ])
     }
     return info
   }

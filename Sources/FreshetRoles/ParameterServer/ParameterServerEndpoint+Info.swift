@@ -20,12 +20,21 @@ extension ParameterServerEndpoint {
       addSnapshots(of: shards, desk, to: &info)
       info.section("validation")
       for (number, task) in shards.validation(taskCount: taskCount).tasks.enumerated() {
-        info.add("task\(number)_examples", task.total.count)
-        info.add("task\(number)_recent_auc", rounded: task.recent.auc)
-        info.add("task\(number)_auc", rounded: task.total.auc)
+        info.add("task\(number)_examples", task.total.count, as: .counter.named("examples", of: ["task": number]))
+        info.add(
+          "task\(number)_recent_auc", rounded: task.recent.auc, as: .gauge.named("recent_auc", of: ["task": number]))
+        info.add("task\(number)_auc", rounded: task.total.auc, as: .gauge.named("auc", of: ["task": number]))
       }
     }
     return info
+  }
+
+  /// What keeps the server from its work; nil if nothing does.
+  var notReady: String? {
+    if case .loading(let restoration) = phase {
+      return "the shards are being restored, \(restoration.readBytes >> 20) MiB of \(restoration.storeName) are read"
+    }
+    return isStopping ? "the server is stopping" : nil
   }
 
   private func addTables(of shards: ShardServer, to info: inout InfoText) {
@@ -37,15 +46,19 @@ extension ParameterServerEndpoint {
     let statistics = shards.statistics
     info.section("training")
     info.add("stopping", isStopping ? 1 : 0)
-    info.add("claims", statistics.claims)
-    info.add("pulls", statistics.pulls)
-    info.add("rows_pulled", statistics.rowsPulled)
-    info.add("pushes", statistics.pushes)
-    info.add("rows_pushed", statistics.rowsPushed)
-    info.add("duplicate_pushes", statistics.duplicates)
-    info.add("fenced_pushes", statistics.fenced)
-    info.add("watermark_refusals", statistics.watermarkRefusals)
-    for (shard, partition, offset) in shards.watermarks { info.add("watermark_\(shard)_\(partition)", offset) }
+    info.add("claims", statistics.claims, as: .counter)
+    info.add("pulls", statistics.pulls, as: .counter)
+    info.add("rows_pulled", statistics.rowsPulled, as: .counter)
+    info.add("pushes", statistics.pushes, as: .counter)
+    info.add("rows_pushed", statistics.rowsPushed, as: .counter)
+    info.add("duplicate_pushes", statistics.duplicates, as: .counter)
+    info.add("fenced_pushes", statistics.fenced, as: .counter)
+    info.add("watermark_refusals", statistics.watermarkRefusals, as: .counter)
+    for (shard, partition, offset) in shards.watermarks {
+      info.add(
+        "watermark_\(shard)_\(partition)", offset,
+        as: .gauge.named("watermark", of: ["shard": shard, "partition": partition]))
+    }
   }
 
   private func addSync(of shards: ShardServer, to info: inout InfoText) {
@@ -73,22 +86,28 @@ extension ParameterServerEndpoint {
     info.add("restored_bytes", restored.bytes)
     info.add("restored_skipped", restored.skipped.count)
     info.add("restore_ms", Int(restored.elapsedMs))
-    info.add("bases", statistics.bases)
-    info.add("deltas", statistics.deltas)
-    info.add("snapshot_rows", statistics.rows)
-    info.add("bytes_written", statistics.bytesWritten)
-    info.add("raw_bytes", statistics.rawBytes)
-    info.add("failures", statistics.failures)
-    info.add("abandoned", statistics.abandoned)
-    info.add("pauses", statistics.pauses)
-    info.add("requests_refused", statistics.requestsRefused)
+    info.add("bases", statistics.bases, as: .counter)
+    info.add("deltas", statistics.deltas, as: .counter)
+    info.add("snapshot_rows", statistics.rows, as: .counter)
+    info.add("bytes_written", statistics.bytesWritten, as: .counter)
+    info.add("raw_bytes", statistics.rawBytes, as: .counter)
+    info.add("failures", statistics.failures, as: .counter)
+    info.add("abandoned", statistics.abandoned, as: .counter)
+    info.add("pauses", statistics.pauses, as: .counter)
+    info.add("requests_refused", statistics.requestsRefused, as: .counter)
     info.add("side_bytes", keeper.sideBytes(shards: shards))
     info.add("last_duration_ms", rounded: statistics.lastDurationMs)
     if let failure = statistics.lastFailure {
       info.add("last_failure", failure.split(whereSeparator: \.isNewline).joined(separator: " "))
     }
     if let (shard, copied, count) = keeper.underWay {
-      info.add("under_way", "shard=\(shard),rows=\(copied),of=\(count)")
+      info.add(
+        "under_way",
+        [
+          InfoField("shard", shard, .gauge.named("under_way_shard", of: [:])),
+          InfoField("rows", copied, .gauge.named("under_way_rows", of: [:])),
+          InfoField("of", count, .gauge.named("under_way_of", of: [:])),
+        ])
     }
     for status in keeper.status(shards: shards, now: .now()) { info.add(status) }
   }
@@ -96,25 +115,34 @@ extension ParameterServerEndpoint {
 
 extension InfoText {
   fileprivate mutating func add(_ status: ShardSnapshotStatus) {
-    var fields = ["number=\(status.number ?? 0)", "files=\(status.files)", "bytes=\(status.bytes)"]
-    if let age = status.ageMs { fields.append("age_ms=\(Int(age))") }
-    fields.append("current=\(status.isCurrent ? 1 : 0)")
-    add("shard_\(status.shard)", fields.joined(separator: ","))
+    func field(_ name: String, _ value: some CustomStringConvertible) -> InfoField {
+      InfoField(name, value, .gauge.named("shard_\(name)", of: ["shard": status.shard]))
+    }
+    var fields = [field("number", status.number ?? 0), field("files", status.files), field("bytes", status.bytes)]
+    if let age = status.ageMs { fields.append(field("age_ms", Int(age))) }
+    fields.append(field("current", status.isCurrent ? 1 : 0))
+    add("shard_\(status.shard)", fields)
   }
 
   fileprivate mutating func add(_ table: TableTotals) {
     let statistics = table.statistics
-    add("\(table.name)_rows", table.rows)
-    add("\(table.name)_bytes", table.bytes)
-    add("\(table.name)_load_factor", rounded: table.loadFactor)
-    add("\(table.name)_mean_probes", rounded: table.meanProbes)
-    add("\(table.name)_maximum_probes", table.maximumProbes)
-    add("\(table.name)_updates", statistics.updates)
-    add("\(table.name)_inserts", statistics.inserts)
-    add("\(table.name)_removals", statistics.removals)
-    add("\(table.name)_expired", statistics.expired)
-    add("\(table.name)_evicted", statistics.evicted)
-    add("\(table.name)_rejected", statistics.rejected)
-    add("\(table.name)_nonfinite_gradients", statistics.nonFiniteGradients)
+    func add(_ key: String, _ metric: InfoMetric, _ value: some CustomStringConvertible) {
+      self.add("\(table.name)_\(key)", value, as: metric.named(key, of: ["table": table.name]))
+    }
+    func add(_ key: String, rounded value: Double?) {
+      self.add("\(table.name)_\(key)", rounded: value, as: .gauge.named(key, of: ["table": table.name]))
+    }
+    add("rows", .gauge, table.rows)
+    add("bytes", .gauge, table.bytes)
+    add("load_factor", rounded: table.loadFactor)
+    add("mean_probes", rounded: table.meanProbes)
+    add("maximum_probes", .gauge, table.maximumProbes)
+    add("updates", .counter, statistics.updates)
+    add("inserts", .counter, statistics.inserts)
+    add("removals", .counter, statistics.removals)
+    add("expired", .counter, statistics.expired)
+    add("evicted", .counter, statistics.evicted)
+    add("rejected", .counter, statistics.rejected)
+    add("nonfinite_gradients", .counter, statistics.nonFiniteGradients)
   }
 }

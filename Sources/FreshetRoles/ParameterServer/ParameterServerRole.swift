@@ -1,5 +1,6 @@
 import FreshetCluster
 import FreshetCore
+import FreshetHTTP
 import FreshetNet
 import FreshetWire
 import Logging
@@ -66,6 +67,7 @@ public struct ParameterServerRole: Service {
     if let store { restore(machine, from: store, into: endpoint, on: loop, outcome) } else { logReady(listener.port) }
     let seal = repeated(on: loop, everyMs: Int64(settings.syncIntervalMs)) { endpoint.value.seal() }
     let sweep = repeated(on: loop, everyMs: Self.sweepIntervalMs) { endpoint.value.keepHouse() }
+    let metrics = try await startMetrics(endpoint, on: loop)
     onListening(listener.port)
     let end: Result<Void, any Error>
     do {
@@ -81,9 +83,23 @@ public struct ParameterServerRole: Service {
     await stop(endpoint, on: loop)
     seal.cancel()
     sweep.cancel()
+    await metrics?.shutdown(graceMs: Self.closingMs)
     await listener.shutdown(graceMs: Self.closingMs)
     try await group.shutdownGracefully()
     try end.get()
+  }
+
+  private func startMetrics(
+    _ endpoint: NIOLoopBound<ParameterServerEndpoint>, on loop: any EventLoop
+  ) async throws -> HTTPServer? {
+    let settings = configuration.parameterServer
+    guard settings.metricsPort > 0 else { return nil }
+    return try await MetricsPort.start(
+      host: settings.host, port: settings.metricsPort + server.value, password: configuration.cluster.password,
+      logger: logger
+    ) {
+      try await loop.submit { RoleReport(info: endpoint.value.info, notReady: endpoint.value.notReady) }.get()
+    }
   }
 
   /// Saves what was learned and gives it to the replicas.

@@ -15,8 +15,10 @@ final class ServeEndpoint {
 
   private struct Pending {
     let recommendation: Recommendation
-    let responder: RESPResponder
+    /// Whether somebody still waits for it.
+    let isWanted: () -> Bool
     let startedAt: Instant
+    let reply: (Result<[(id: String, score: Double)], WireError>) -> Void
   }
 
   let engine: ServingEngine
@@ -35,22 +37,36 @@ final class ServeEndpoint {
       replica: engine.reader.status, catalog: engine.reader.read { _ in CatalogFigures(engine.catalog) })
   }
 
+  /// Why scores would be refused, if they would be.
+  var notReady: String? {
+    do throws(WireError) {
+      try engine.checkReady()
+      return nil
+    } catch {
+      return error.message
+    }
+  }
+
   func handle(_ request: RESPRequest, _ responder: RESPResponder) {
     let startedAt = responder.receivedAt
     do throws(WireError) {
-      let command = try ServingCommand(request, limits: engine.limits)
-      switch command {
-      case .recommend(let model, let fields, let topK, let exclude):
-        guard recommendations.count < Self.maximumRecommendations else {
-          throw WireError(.busy, "\(recommendations.count) recommendations wait, which is the limit; try again later")
-        }
-        let recommendation = try engine.beginRecommendation(
-          model: model, fields: fields, topK: topK, exclude: exclude)
-        enqueue(Pending(recommendation: recommendation, responder: responder, startedAt: startedAt))
-      case .score(let model, let fields, let candidates):
-        reply(try engine.score(model: model, fields: fields, candidates: candidates), responder, since: startedAt)
-      case .scoreJSON(let model, let json):
-        reply(try engine.scoreJSON(model: model, json), responder, since: startedAt)
+      switch request.name {
+      case "SCORE": return reply(try engine.score(request), responder, since: startedAt)
+      case "SCOREJSON": return reply(try engine.scoreJSON(request), responder, since: startedAt)
+      default: break
+      }
+      switch try ServingCommand(request, limits: engine.limits) {
+      case .score, .scoreJSON: preconditionFailure("answered above")
+      case .recommend(let model, let fields, let topK, let filters, let exclude):
+        let recommendation = try beginRecommendation(
+          model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
+        enqueue(
+          Pending(recommendation: recommendation, isWanted: { responder.isConnected }, startedAt: startedAt) { result in
+            switch result {
+            case .success(let items): responder.reply { $0.write(recommendation: items) }
+            case .failure(let error): responder.fail(error)
+            }
+          })
       case .models:
         let now = Instant.now()
         responder.reply { engine.writeModels(to: &$0, now: now) }
@@ -69,17 +85,43 @@ final class ServeEndpoint {
     }
   }
 
-  private func reply(_ scores: ScoreReply, _ responder: RESPResponder, since startedAt: Instant) {
-    responder.reply { $0.write(scores) }
+  private func reply(_ scored: ScoredRequest, _ responder: RESPResponder, since startedAt: Instant) {
+    responder.reply { engine.write(scored, to: &$0) }
     recordLatency(since: startedAt)
   }
 
-  private func recordLatency(since startedAt: Instant) {
+  func recordLatency(since startedAt: Instant) {
     let now = Instant.now()
     latency.record(Int64(now.milliseconds(since: startedAt) * 1000), count: 1, now: now)
   }
 
   // MARK: - Recommendations
+
+  private func beginRecommendation(
+    model: String, fields: [RequestField], topK: Int, filters: [RequestField], exclude: [String]
+  ) throws(WireError) -> Recommendation {
+    guard recommendations.count < Self.maximumRecommendations else {
+      throw WireError(.busy, "\(recommendations.count) recommendations wait, which is the limit; try again later")
+    }
+    return try engine.beginRecommendation(
+      model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
+  }
+
+  /// The same for those who ask not by RESP.
+  func recommend(
+    model: String, fields: [RequestField], topK: Int, filters: [RequestField], exclude: [String],
+    reply: @escaping (Result<[(id: String, score: Double)], WireError>) -> Void
+  ) {
+    let startedAt = Instant.now()
+    do throws(WireError) {
+      let recommendation = try beginRecommendation(
+        model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
+      enqueue(Pending(recommendation: recommendation, isWanted: { true }, startedAt: startedAt, reply: reply))
+    } catch {
+      engine.statistics.refused += 1
+      reply(.failure(error))
+    }
+  }
 
   private func enqueue(_ pending: Pending) {
     recommendations.append(pending)
@@ -89,21 +131,21 @@ final class ServeEndpoint {
   /// Scores one chunk of the oldest recommendation in each turn of the event loop.
   private func advance() {
     guard let pending = recommendations.first else { return }
-    if !pending.responder.isConnected {
+    if !pending.isWanted() {
       recommendations.removeFirst()
-      pending.responder.fail(WireError(.connection, "the client has gone"))
+      pending.reply(.failure(WireError(.connection, "the client has gone")))
     } else {
       do throws(WireError) {
         if try engine.advance(pending.recommendation) {
           recommendations.removeFirst()
           let result = pending.recommendation.result
-          pending.responder.reply { $0.write(recommendation: result) }
+          pending.reply(.success(result))
           recordLatency(since: pending.startedAt)
         }
       } catch {
         recommendations.removeFirst()
         engine.statistics.refused += 1
-        pending.responder.fail(error)
+        pending.reply(.failure(error))
       }
     }
     guard !recommendations.isEmpty else { return }

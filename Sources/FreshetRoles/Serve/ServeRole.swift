@@ -1,5 +1,6 @@
 import FreshetCluster
 import FreshetCore
+import FreshetHTTP
 import FreshetKafka
 import FreshetModel
 import FreshetNet
@@ -14,11 +15,14 @@ import ServiceLifecycle
 public struct ServeOptions: Sendable {
   /// Stands above `serve.port`; 0 lets the system choose.
   public var port: Int?
+  /// Stands above `serve.http_port`; 0 opens none.
+  public var httpPort: Int?
   /// Whether a broker that cannot be reached at the start ends the process.
   public var failFast: Bool
 
-  public init(port: Int?, failFast: Bool) {
+  public init(port: Int?, httpPort: Int?, failFast: Bool) {
     self.port = port
+    self.httpPort = httpPort
     self.failFast = failFast
   }
 }
@@ -79,17 +83,21 @@ public struct ServeRole: Service {
     }
     let listener = try await listen(serving, threads)
     threads.set(listener: listener)
+    let http = try await listenHTTP(threads)
+    threads.set(http: http)
     onListening(listener.port)
     logger.info(
       "listening",
       metadata: [
-        "listen": "\(configuration.serving.host):\(listener.port)", "model": "\(configuration.model.name)",
-        "servers": "\(configuration.cluster.servers.count)", "threads": "\(configuration.serving.threads)",
+        "listen": "\(configuration.serving.host):\(listener.port)", "http_port": "\(http?.port ?? 0)",
+        "model": "\(configuration.model.name)", "servers": "\(configuration.cluster.servers.count)",
+        "threads": "\(configuration.serving.threads)",
       ])
     if options.failFast, let feed = items as? KafkaItemFeed {
       do {
         try await feed.checkBroker()
       } catch {
+        await http?.shutdown(graceMs: 0)
         await listener.shutdown(graceMs: 0)
         throw error
       }
@@ -105,7 +113,9 @@ public struct ServeRole: Service {
     // News first, then requests: those in hand are answered from what is there.
     await items.stop()
     try await loop.submit { replica.value.stop() }.get()
-    await listener.shutdown(graceMs: 2_000)
+    async let closing: Void = listener.shutdown(graceMs: 2_000)
+    await http?.shutdown(graceMs: 2_000)
+    await closing
   }
 
   /// Called on the loop.
@@ -119,6 +129,20 @@ public struct ServeRole: Service {
       replica: replica, catalog: catalog, freshness: freshness, cluster: configuration.cluster, loop: loop,
       logger: logger)
     return (NIOLoopBound(replicaLoop, eventLoop: loop), replica.readers)
+  }
+
+  /// - Parameter threads: What answers; they must outlive the port.
+  private func listenHTTP(_ threads: ServingThreads) async throws -> HTTPServer? {
+    let settings = configuration.serving
+    let port = options.httpPort ?? settings.httpPort
+    guard port > 0 else { return nil }
+    let gateway = ServingGateway(
+      service: ReplicaScoring(model: configuration.model, threads: threads),
+      credentials: HTTPCredentials(password: configuration.cluster.password),
+      limits: ServingLimits(maxCandidates: settings.maximumCandidates))
+    return try await HTTPServer.start(.serving(host: settings.host, port: port), logger: logger) {
+      await gateway.answer($0)
+    }
   }
 
   private func listen(

@@ -14,7 +14,7 @@ final class ServingCatalog: @unchecked Sendable {
   /// Changes without a pause for readers: some microseconds' work.
   private static let changesPerSlice = 32
 
-  private(set) var items = ItemCatalog(capacity: capacity)
+  let items = ItemCatalog(capacity: capacity)
   private(set) var records: UInt64 = 0
   private(set) var deletions: UInt64 = 0
   /// Whether the topic has been read once to its end.
@@ -40,7 +40,7 @@ final class ServingCatalog: @unchecked Sendable {
 
   /// - Returns: The first record of each kind that is seen to be bad for the first time, in words.
   func apply(_ batch: ItemBatch, to replica: Replica) -> [String] {
-    makeRoom(for: batch.records.count, replica)
+    items.makeRoom(for: batch.records.count) { exchange in replica.write { exchange() } }
     var notices: [String] = []
     for first in stride(from: 0, to: batch.records.count, by: Self.changesPerSlice) {
       let slice = batch.records[first..<min(first + Self.changesPerSlice, batch.records.count)]
@@ -54,14 +54,6 @@ final class ServingCatalog: @unchecked Sendable {
     }
     if batch.isCaughtUp, !isCaughtUp { replica.write { isCaughtUp = true } }
     return notices
-  }
-
-  /// Grows the catalog beside the one that is read: of millions of items that takes longer than a request may wait.
-  private func makeRoom(for count: Int, _ replica: Replica) {
-    guard !items.hasRoom(for: count) else { return }
-    var wider = items
-    wider.makeRoom(for: count)
-    replica.write { swap(&items, &wider) }
   }
 
   private func change(_ record: ItemRecord) -> Change {

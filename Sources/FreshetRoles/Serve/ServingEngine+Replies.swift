@@ -29,7 +29,7 @@ extension ServingEngine {
     encoder.writeBulk("rows")
     encoder.writeInteger(Int64(status.rows))
     encoder.writeBulk("items")
-    encoder.writeInteger(Int64(items.count))
+    encoder.writeInteger(Int64(itemCount))
     if let age {
       encoder.writeBulk("age_ms")
       encoder.writeInteger(Int64(age))
@@ -37,16 +37,15 @@ extension ServingEngine {
   }
 }
 
-extension RESPEncoder {
-  mutating func write(_ scores: ScoreReply) {
-    switch scores {
-    case .one(let score): writeDouble(score)
-    case .many(let scores):
-      writeArrayHeader(count: scores.count)
-      for score in scores { writeDouble(score) }
-    }
+extension ServingEngine {
+  /// Appends the scores of the request that was scored last.
+  func write(_ scored: ScoredRequest, to encoder: inout RESPEncoder) {
+    if !scored.isSingle { encoder.writeArrayHeader(count: scored.count) }
+    encoder.writeScores(scores.baseAddress!, stride: 1, count: scored.count)
   }
+}
 
+extension RESPEncoder {
   /// Ids and scores in turn, flat.
   mutating func write(recommendation: [(id: String, score: Double)]) {
     writeArrayHeader(count: recommendation.count * 2)

@@ -11,160 +11,97 @@ enum ScoreReply: Equatable {
   case many([Double])
 }
 
-/// One field of a request with all of its values, lists joined by `|`.
-struct NamedField {
-  let position: Int
-  let name: String
-  var text: String
-  let side: FieldSide
+/// A request whose scores lie in `ServingEngine.scores`, until the next one is scored.
+struct ScoredRequest {
+  let count: Int
+  /// Whether the request had no candidates.
+  let isSingle: Bool
 }
 
 extension ServingEngine {
-  func score(
-    model name: String, fields: [RequestField], candidates: RequestCandidates?
-  ) throws(WireError) -> ScoreReply {
-    let task = try task(named: name)
+  /// Scores a `SCORE` as it came; its words are read where they lie.
+  func score(_ request: RESPRequest) throws(WireError) -> ScoredRequest {
+    let words = try ScoreWords(request, limits: limits)
+    return try request.withArguments { (arguments) throws(WireError) in try score(arguments, words) }
+  }
+
+  private func score(_ arguments: RESPArguments, _ words: ScoreWords) throws(WireError) -> ScoredRequest {
+    let task = try task(named: arguments[1])
     try checkReady()
-    let named = try resolve(fields)
-    let candidateField = try candidates.map { (candidates) throws(WireError) in try position(ofField: candidates.field)
+    var saysItemFields = try checkFields(arguments, words.fields)
+    var candidateField = -1
+    var candidateSide = FieldSide.neither
+    if let word = words.candidateField {
+      candidateField = try position(ofField: arguments[word])
+      candidateSide = sides[candidateField]
+      if candidateSide == .item { saysItemFields = true }
     }
-    let candidateSide = candidateField.map { FieldSide(of: $0, in: model) }
-    try fillBatch(
-      count: candidates?.values.count ?? 1, requestPerRow: candidateSide == .request,
-      saysItemFields: candidateSide == .item || named.contains { $0.side == .item }
-    ) { (number, fields, scratch) throws(FeatureError) in
-      for field in named where field.position != candidateField {
-        try set(field.name, field.text, field.side, fields, scratch)
-      }
-      if let candidates, let candidateSide {
-        try set(candidates.field, candidates.values[number], candidateSide, fields, scratch)
-      }
-    }
-    let scores = scores(task: task)
-    return candidates == nil ? .one(scores[0]) : .many(scores)
-  }
-
-  private func set(
-    _ name: String, _ text: String, _ side: FieldSide, _ fields: FeatureExtractor.Fields, _ scratch: FeatureScratch
-  ) throws(FeatureError) {
-    switch (fields, side) {
-    case (.request, .item), (.item, .request): return
-    default: _ = try extractor.set(name: name, text: text, into: scratch)
-    }
-  }
-
-  /// Finds the fields and joins the values of lists.
-  func resolve(_ fields: [RequestField]) throws(WireError) -> [NamedField] {
-    var named: [NamedField] = []
-    named.reserveCapacity(fields.count)
-    for field in fields {
-      let position = try position(ofField: field.name)
-      if let earlier = named.firstIndex(where: { $0.position == position }) {
-        guard model.fields[position].multi else {
-          throw WireError(.err, "field `\(field.name)` takes one value and is given twice")
+    let isSingle = words.candidateField == nil
+    let plan = RowPlan(
+      count: isSingle ? 1 : words.candidates.count, task: task, requestPerRow: candidateSide == .request,
+      saysItemFields: saysItemFields)
+    let (fields, firstCandidate) = (words.fields, words.candidates.lowerBound)
+    try score(plan) { (row, which, scratch) throws(FeatureError) in
+      for word in fields {
+        let (name, text) = Self.parts(arguments[word])
+        let field = extractor.field(named: name)
+        guard field != candidateField, Self.counts(sides[field], which) else { continue }
+        if model.fields[field].multi, isSaid(field, fields.lowerBound..<word, arguments) {
+          try extractor.add(field: field, text: text, into: scratch)
+        } else {
+          try extractor.set(field: field, text: text, into: scratch)
         }
-        named[earlier].text += "|" + field.value
-      } else {
-        named.append(
-          NamedField(
-            position: position, name: field.name, text: field.value, side: FieldSide(of: position, in: model)))
+      }
+      if !isSingle, Self.counts(candidateSide, which) {
+        try extractor.set(field: candidateField, text: arguments[firstCandidate + row], into: scratch)
       }
     }
-    return named
-  }
-}
-
-// MARK: - JSON
-
-extension ServingEngine {
-  /// Which sides of a row an object says something of.
-  private struct Sides {
-    var request = false
-    var item = false
+    return ScoredRequest(count: plan.count, isSingle: isSingle)
   }
 
-  func scoreJSON(model name: String, _ json: ByteBuffer) throws(WireError) -> ScoreReply {
-    let task = try task(named: name)
-    try checkReady()
-    let result = json.withUnsafeReadableBytes { bytes in
-      Result { () throws(WireError) in try scoreJSON(bytes, task: task) }
-    }
-    return try result.get()
-  }
-
-  private func scoreJSON(_ bytes: UnsafeRawBufferPointer, task: Int) throws(WireError) -> ScoreReply {
-    let root: JSONValue
-    do throws(JSONError) {
-      root = try requestReader.parse(bytes)
-    } catch {
-      throw WireError(error.kind == .oversized ? .tooBig : .err, error.message)
-    }
-    let (context, candidates) = try members(root)
-    var sides = try context.map { (context) throws(WireError) in try self.sides(context, "context") } ?? Sides()
-    var rows: [JSONValue] = []
-    var requestPerRow = false
-    if let candidates {
-      guard candidates.childCount <= limits.maxCandidates else {
-        throw WireError(
-          .tooBig, "\(candidates.childCount) candidates in one request; the limit is \(limits.maxCandidates)")
-      }
-      rows.reserveCapacity(candidates.childCount)
-      for candidate in candidates.children {
-        let said = try self.sides(candidate, "candidate \(rows.count + 1)")
-        if said.request { requestPerRow = true }
-        if said.item { sides.item = true }
-        rows.append(candidate)
+  /// Checks that the model has every field, and that only lists are given several times.
+  /// - Returns: Whether the item is said more of than its key.
+  private func checkFields(_ arguments: RESPArguments, _ words: Range<Int>) throws(WireError) -> Bool {
+    var saysItemFields = false
+    for word in words {
+      let field = try position(ofField: Self.parts(arguments[word]).name)
+      if sides[field] == .item { saysItemFields = true }
+      if !model.fields[field].multi, isSaid(field, words.lowerBound..<word, arguments) {
+        throw WireError(.err, "field `\(model.fields[field].name)` takes one value and is given twice")
       }
     }
-    try fillBatch(
-      count: candidates == nil ? 1 : rows.count, requestPerRow: requestPerRow, saysItemFields: sides.item
-    ) { (number, fields, scratch) throws(FeatureError) in
-      if let context { try extractor.read(context, fields, into: scratch) }
-      if candidates != nil { try extractor.read(rows[number], fields, into: scratch) }
-    }
-    let scores = scores(task: task)
-    return candidates == nil ? .one(scores[0]) : .many(scores)
+    return saysItemFields
   }
 
-  private func members(_ root: JSONValue) throws(WireError) -> (context: JSONValue?, candidates: JSONValue?) {
-    let shape = "{\"context\":{…},\"candidates\":[{…},…]}"
-    guard root.kind == .object else { throw WireError(.err, "expected \(shape), not \(root.excerpt)") }
-    var context: JSONValue?
-    var candidates: JSONValue?
-    for member in root.children {
-      switch String(decoding: member.name, as: UTF8.self) {
-      case "context":
-        guard member.kind == .object else {
-          throw WireError(.err, "`context` must be an object, is \(member.excerpt); expected \(shape)")
-        }
-        context = member
-      case "candidates":
-        guard member.kind == .array else {
-          throw WireError(.err, "`candidates` must be an array of objects, is \(member.excerpt); expected \(shape)")
-        }
-        candidates = member
-      case let name:
-        throw WireError(.err, "unknown member `\(RequestText.short(name))`; expected \(shape)")
-      }
-    }
-    guard context != nil || candidates != nil else { throw WireError(.err, "nothing to score; expected \(shape)") }
-    return (context, candidates)
+  private func isSaid(_ field: Int, _ words: Range<Int>, _ arguments: RESPArguments) -> Bool {
+    for word in words where extractor.field(named: Self.parts(arguments[word]).name) == field { return true }
+    return false
   }
 
-  /// Checks that the model has every member.
-  private func sides(_ object: JSONValue, _ what: String) throws(WireError) -> Sides {
-    guard object.kind == .object else {
-      throw WireError(.err, "\(what) must be an object of fields, is \(object.excerpt)")
+  /// The name and the value of a word that is `field=value`.
+  @inline(__always)
+  private static func parts(_ word: UnsafeRawBufferPointer) -> (
+    name: UnsafeRawBufferPointer, text: UnsafeRawBufferPointer
+  ) {
+    var equals = 0
+    while equals < word.count, word[equals] != UInt8(ascii: "=") { equals &+= 1 }
+    return (
+      UnsafeRawBufferPointer(rebasing: word[..<equals]),
+      UnsafeRawBufferPointer(rebasing: word[min(equals &+ 1, word.count)...])
+    )
+  }
+
+  /// Whether a field belongs to what is being filled.
+  @inline(__always)
+  private static func counts(_ side: FieldSide, _ which: FeatureExtractor.Fields) -> Bool {
+    switch (which, side) {
+    case (.request, .item), (.item, .request): false
+    default: true
     }
-    var sides = Sides()
-    for member in object.children {
-      switch memberNames[Hashing.xxh3(member.name)] {
-      case .request: sides.request = true
-      case .item: sides.item = true
-      case .key, .neither: continue
-      case nil: throw unknownField(String(decoding: member.name, as: UTF8.self))
-      }
-    }
-    return sides
+  }
+
+  /// The scores of a request as values.
+  func reply(_ scored: ScoredRequest) -> ScoreReply {
+    scored.isSingle ? .one(Double(scores[0])) : .many((0..<scored.count).map { Double(scores[$0]) })
   }
 }

@@ -5,10 +5,15 @@ import FreshetWire
 
 /// Answers requests for scores from a replica's copy and the item catalog. No I/O; belongs to one thread.
 ///
-/// Each request's rows are computed in memory that is used again, and scored as one batch.
+/// A request's features are computed in memory that is used again, its rows are gathered in one short `read`, and its
+/// candidates are scored together. A steady stream of requests allocates nothing for them.
 final class ServingEngine {
   /// Nesting of a request's JSON.
   private static let jsonDepth = 8
+  /// Candidates that are gathered in one `read`.
+  static let runCandidates = 256
+  /// The most memory for the parts of items that are kept.
+  static let cacheBytes = 64 << 20
 
   let model: ModelSpec
   let extractor: FeatureExtractor
@@ -24,51 +29,78 @@ final class ServingEngine {
   let itemReader: JSONRecordReader
   let scratch: FeatureScratch
   let itemScratch: FeatureScratch
-  var row: FeatureRow
-  var batch: ExampleBatch
-  /// Hashes of the names that JSON requests may use.
-  let memberNames: [UInt64: FieldSide]
-  /// The slot whose fid is the user's, if there is one.
+  /// By position, the side of a field.
+  let sides: [FieldSide]
+  /// Names that JSON requests may use beside those of fields.
+  private let otherNames: FieldTable
+  /// `model` and `model:task`, each with the task's position.
+  private let taskNames: FieldTable
+  /// Where the user's fid is among the slots of the request's side, if it has a slot.
   private let userSlot: Int?
+  /// Of the request in hand, by candidate.
+  var scores: UnsafeMutableBufferPointer<Float>
+  /// Of the run in hand, by candidate: what the catalog knows the item by, and whether there is such a key.
+  var keyHashes: [UInt64]
+  var hasKeys: [Bool]
+  /// Candidates of the run that the catalog does not have.
+  var unknown: [Int] = []
+  /// The candidates of a request in JSON.
+  var jsonRows: [JSONValue] = []
+  /// The items of the recommendation's slice in hand, by candidate.
+  var slice: [SliceItem] = []
+  /// The request's side of the row in hand, where crosses with items need it.
+  var requestPart: UnsafeRawPointer?
 
+  /// - Parameter catalog: Changed inside `Replica.write` only.
   init(model: ModelSpec, reader: ReplicaReader, catalog: ServingCatalog, limits: ServingLimits) throws {
     self.model = model
     self.reader = reader
     self.catalog = catalog
     self.limits = limits
     extractor = try FeatureExtractor(model)
-    scorer = Scorer(reader: reader)
+    scorer = Scorer(reader: reader, extractor: extractor, cacheBytes: Self.cacheBytes)
     requestReader = JSONRecordReader(maxBytes: RESPLimits.requests.maxBulkBytes, maxDepth: Self.jsonDepth)
     itemReader = JSONRecordReader(maxBytes: ServingCatalog.maximumRecordBytes, maxDepth: 32)
     scratch = extractor.makeScratch()
     itemScratch = extractor.makeScratch()
-    row = extractor.makeRow()
-    batch = ExampleBatch(
-      layout: extractor.layout, capacity: max(limits.maxCandidates, Recommendation.chunkItems))
-    var names: [UInt64: FieldSide] = [:]
-    for (position, field) in model.fields.enumerated() {
-      names[Hashing.xxh3(field.name)] = FieldSide(of: position, in: model)
-    }
+    sides = model.fields.indices.map { FieldSide(of: $0, in: model) }
     // A `features` record may be sent as it is.
-    for name in [JoinRecord.requestID, JoinRecord.eventTime] where names[Hashing.xxh3(name)] == nil {
-      names[Hashing.xxh3(name)] = .neither
-    }
-    memberNames = names
-    userSlot = model.slots.firstIndex { $0.fields == [model.userKey] }
+    otherNames = FieldTable([(JoinRecord.requestID, 0), (JoinRecord.eventTime, 0)])
+    taskNames = FieldTable(
+      [(model.name, 0)] + model.tasks.enumerated().map { (model.name + ":" + $1.name, $0) })
+    let user = model.slots.firstIndex { $0.fields == [model.userKey] }
+    let requestSlots = extractor.sides.request.slots
+    userSlot = user.flatMap { requestSlots.firstIndex(of: $0) }
+    scores = .allocate(capacity: max(1, limits.maxCandidates))
+    scores.initialize(repeating: 0)
+    keyHashes = [UInt64](repeating: 0, count: Self.runCandidates)
+    hasKeys = [Bool](repeating: false, count: Self.runCandidates)
+    unknown.reserveCapacity(Self.runCandidates)
   }
 
-  /// The catalog as it is now.
-  var items: ItemCatalog { reader.read { _ in catalog.items } }
+  deinit { scores.deallocate() }
+
+  /// Items in the catalog now.
+  var itemCount: Int { reader.read { _ in catalog.items.count } }
 
   // MARK: - Choosing
 
   /// A model's name, or `model:task`; without a task it is the first one.
   /// - Returns: The task's position.
+  func task(named name: UnsafeRawBufferPointer) throws(WireError) -> Int {
+    let task = taskNames.find(name)
+    return task >= 0 ? task : try self.task(unknown: String(decoding: name, as: UTF8.self))
+  }
+
   func task(named name: String) throws(WireError) -> Int {
-    if name == model.name { return 0 }
+    var name = name
+    let task = name.withUTF8 { taskNames.find(UnsafeRawBufferPointer($0)) }
+    return task >= 0 ? task : try self.task(unknown: name)
+  }
+
+  private func task(unknown name: String) throws(WireError) -> Int {
     if name.hasPrefix(model.name + ":") {
       let task = name.dropFirst(model.name.count + 1)
-      if let position = model.tasks.firstIndex(where: { $0.name == task }) { return position }
       throw WireError(
         .err,
         "model \(model.name) has no task '\(task)'; its tasks are \(model.tasks.map(\.name).joined(separator: ", "))")
@@ -87,9 +119,18 @@ final class ServingEngine {
         + "\(status.connectedServers) parameter servers are connected; try again soon")
   }
 
-  func position(ofField name: String) throws(WireError) -> Int {
-    if let position = model.field(named: name) { return position }
-    throw unknownField(name)
+  func position(ofField name: UnsafeRawBufferPointer) throws(WireError) -> Int {
+    let position = extractor.field(named: name)
+    guard position >= 0 else { throw unknownField(String(decoding: name, as: UTF8.self)) }
+    return position
+  }
+
+  /// The side of a member of a JSON object.
+  func side(ofMember name: UnsafeRawBufferPointer) throws(WireError) -> FieldSide {
+    let position = extractor.field(named: name)
+    if position >= 0 { return sides[position] }
+    guard otherNames.find(name) >= 0 else { throw unknownField(String(decoding: name, as: UTF8.self)) }
+    return .neither
   }
 
   func unknownField(_ name: String) -> WireError {
@@ -99,93 +140,9 @@ final class ServingEngine {
         + model.fields.map(\.name).joined(separator: ", "))
   }
 
-  // MARK: - Rows
-
-  /// Empties the batch and fills it with `count` rows.
-  /// - Parameters:
-  ///   - requestPerRow: Whether the request's side differs from row to row.
-  ///   - saysItemFields: Whether the request says more of the item than its key; that stands above the catalog.
-  ///   - fill: Puts the fields of one row and side into a scratch.
-  func fillBatch(
-    count: Int, requestPerRow: Bool, saysItemFields: Bool,
-    fill: (Int, FeatureExtractor.Fields, FeatureScratch) throws(FeatureError) -> Void
-  ) throws(WireError) {
-    batch.removeAll()
-    var number = 0
-    do throws(FeatureError) {
-      var request: UnsafeRawPointer?
-      while number < count {
-        guard !batch.isFull else { break }
-        if requestPerRow || request == nil {
-          scratch.reset()
-          try fill(number, .request, scratch)
-          request = try extractor.requestPart(scratch).baseAddress
-        }
-        scratch.reset()
-        try fill(number, .item, scratch)
-        let item = try itemPart(saysItemFields: saysItemFields) { (scratch) throws(FeatureError) in
-          try fill(number, .item, scratch)
-        }
-        if let request { try extractor.combine(request: request, item: item, into: &row, scratch) }
-        batch.append(row)
-        number += 1
-      }
-    } catch {
-      throw WireError(.err, error.message)
-    }
-    guard number == count else {
-      throw WireError(.tooBig, "the features of \(count) candidates do not fit one request; \(number) would")
-    }
-  }
-
-  /// The item's side for the key in `scratch`: from the catalog, from the request, or from both.
-  private func itemPart(
-    saysItemFields: Bool, fill: (FeatureScratch) throws(FeatureError) -> Void
-  ) throws(FeatureError) -> UnsafeRawPointer {
-    let key = extractor.text(of: model.itemKey, in: scratch)
-    guard saysItemFields else {
-      let item = try extractor.resolveItem(items, scratch)
-      if key != nil, item.known == nil { statistics.unknownItems += 1 }
-      // The catalog holds a known item, and the scratch another one's part, until the row is made.
-      return item.part
-    }
-    let known = key.flatMap { items.item(key: $0) }
-    if key != nil, known == nil { statistics.unknownItems += 1 }
-    itemScratch.reset()
-    if let known { try readCatalogRecord(known) }
-    try fill(itemScratch)
-    return try extractor.itemPart(itemScratch).baseAddress!
-  }
-
-  private func readCatalogRecord(_ item: CatalogItem) throws(FeatureError) {
-    let result = item.json.withUnsafeBytes { bytes in
-      Result { () throws(FeatureError) in
-        // It was parsed when it came, so it does so again.
-        guard let object = try? itemReader.parse(bytes) else { return }
-        try extractor.read(object, .item, into: itemScratch)
-      }
-    }
-    try result.get()
-  }
-
-  /// Scores the batch.
-  func scores(task: Int) -> [Double] {
-    noteUnknownUser()
-    statistics.requests += 1
-    statistics.candidates += UInt64(batch.count)
-    let probabilities = scorer.probabilities(of: batch)
-    let tasks = model.tasks.count
-    return tasks == 1 ? probabilities : (0..<batch.count).map { probabilities[$0 * tasks + task] }
-  }
-
-  /// All rows of a request are of one user, as a rule; the first one tells.
+  /// Counts the run's first request if its user has no row. All rows of a request are of one user, as a rule.
   func noteUnknownUser() {
-    guard let userSlot, !batch.isEmpty else { return }
-    for position in batch.fidRange(example: 0, slot: userSlot) {
-      let (table, fid) = (reader.tables.tableOfSlot[userSlot], batch.fids[position])
-      if reader.read({ $0.contains(table: table, fid: fid) }) { return }
-    }
-    statistics.unknownUsers += 1
+    if let userSlot, !scorer.hasRow(request: 0, slot: userSlot) { statistics.unknownUsers += 1 }
   }
 }
 

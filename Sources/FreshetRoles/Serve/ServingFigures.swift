@@ -41,20 +41,22 @@ extension InfoText {
     if let age = replica.ageMs(now: now) { add("age_ms", Int(age)) }
     for position in replica.positions { add("shard_\(position.shard)", "\(position.generation):\(position.sequence)") }
     let statistics = replica.statistics
-    add("frames", statistics.frames)
-    add("frame_bytes", statistics.frameBytes)
-    add("rows_received", statistics.rows)
-    add("tombstones", statistics.tombstones)
-    add("duplicates", statistics.duplicates)
-    add("gaps", statistics.gaps)
-    add("malformed", statistics.malformed)
-    add("bases", statistics.basesCompleted)
+    add("frames", statistics.frames, as: .counter)
+    add("frame_bytes", statistics.frameBytes, as: .counter)
+    add("rows_received", statistics.rows, as: .counter)
+    add("tombstones", statistics.tombstones, as: .counter)
+    add("duplicates", statistics.duplicates, as: .counter)
+    add("gaps", statistics.gaps, as: .counter)
+    add("malformed", statistics.malformed, as: .counter)
+    add("bases", statistics.basesCompleted, as: .counter)
     for table in replica.tables {
-      add("\(table.name)_rows", table.rows)
-      add("\(table.name)_bytes", table.bytes)
+      add("\(table.name)_rows", table.rows, as: .gauge.named("rows", of: ["table": table.name]))
+      add("\(table.name)_bytes", table.bytes, as: .gauge.named("bytes", of: ["table": table.name]))
     }
     section("watermarks")
-    for (partition, offset) in replica.watermarks { add("partition_\(partition)", offset) }
+    for (partition, offset) in replica.watermarks {
+      add("partition_\(partition)", offset, as: .gauge.named("partition", of: ["partition": partition]))
+    }
   }
 
   mutating func add(_ catalog: CatalogFigures) {
@@ -62,10 +64,12 @@ extension InfoText {
     add("items", catalog.items)
     add("capacity", catalog.capacity)
     add("caught_up", catalog.isCaughtUp ? 1 : 0)
-    add("records", catalog.records)
-    add("deletions", catalog.deletions)
-    add("bad_records", catalog.badRecords.values.reduce(0, +))
-    for (reason, count) in catalog.badRecords.sorted(by: { $0.key < $1.key }) { add("bad_\(reason)", count) }
+    add("records", catalog.records, as: .counter)
+    add("deletions", catalog.deletions, as: .counter)
+    add("bad_records", catalog.badRecords.values.reduce(0, +), as: .counter)
+    for (reason, count) in catalog.badRecords.sorted(by: { $0.key < $1.key }) {
+      add("bad_\(reason)", count, as: .counter.named("bad_records_by", of: ["reason": reason]))
+    }
   }
 
   /// The sums over all serving threads, and the requests of each.
@@ -77,15 +81,19 @@ extension InfoText {
       sum.latency.add(other.latency)
     }
     section("scoring")
-    add("requests", sum.statistics.requests)
-    add("refused", sum.statistics.refused)
-    add("candidates", sum.statistics.candidates)
-    add("unknown_fids", sum.unknownFids)
-    add("unknown_items", sum.statistics.unknownItems)
-    add("unknown_users", sum.statistics.unknownUsers)
+    add("requests", sum.statistics.requests, as: .counter)
+    add("refused", sum.statistics.refused, as: .counter)
+    add("candidates", sum.statistics.candidates, as: .counter)
+    add("unknown_fids", sum.unknownFids, as: .counter)
+    add("unknown_items", sum.statistics.unknownItems, as: .counter)
+    add("unknown_users", sum.statistics.unknownUsers, as: .counter)
     add(sum.latency.summary, prefix: "latency_", unit: "us")
     add(sum.latency.recent(now: now), prefix: "recent_latency_", unit: "us")
     add("threads", threads.count)
-    for (number, thread) in threads.enumerated() { add("thread_\(number)_requests", thread.statistics.requests) }
+    for (number, thread) in threads.enumerated() {
+      add(
+        "thread_\(number)_requests", thread.statistics.requests,
+        as: .counter.named("thread_requests", of: ["thread": number]))
+    }
   }
 }

@@ -1,5 +1,6 @@
 import FreshetCluster
 import FreshetCore
+import FreshetHTTP
 import FreshetModel
 import FreshetNet
 import FreshetWire
@@ -9,16 +10,18 @@ import Synchronization
 
 /// The serving event loops, each with an endpoint of its own, and what they tell together.
 final class ServingThreads: Sendable {
-  private struct Member: Sendable {
+  struct Member: Sendable {
     let loop: any EventLoop
     let endpoint: NIOLoopBound<ServeEndpoint>
   }
 
-  private let members: [Member]
+  /// At least one.
+  let members: [Member]
   private let byLoop: [ObjectIdentifier: NIOLoopBound<ServeEndpoint>]
   private let freshness: FreshnessRecord
   private let startedAt = Instant.now()
   private let listener = Mutex<RESPServer?>(nil)
+  private let http = Mutex<HTTPServer?>(nil)
 
   private init(_ members: [Member], freshness: FreshnessRecord) {
     self.members = members
@@ -40,8 +43,9 @@ final class ServingThreads: Sendable {
     return ServingThreads(members, freshness: freshness)
   }
 
-  /// For INFO, which is asked for only once there is a listener.
+  /// For INFO.
   func set(listener: RESPServer) { self.listener.withLock { $0 = listener } }
+  func set(http: HTTPServer?) { self.http.withLock { $0 = http } }
 
   /// The endpoint of a connection's loop, as the handler of its requests.
   func handler(on loop: any EventLoop) -> RESPServer.Handler {
@@ -75,6 +79,7 @@ final class ServingThreads: Sendable {
       var info = InfoText()
       info.addProcess(role: "serve", startedAt: startedAt, now: now)
       if let listener = listener.withLock({ $0 }) { info.add(listener.statistics) }
+      if let http = http.withLock({ $0 }) { info.add(http.statistics) }
       info.add(figures[0].replica, now: now)
       info.section("freshness")
       let ages = freshness.histogram
@@ -84,5 +89,13 @@ final class ServingThreads: Sendable {
       info.add(figures, now: now)
       return info
     }
+  }
+
+  /// What HTTP says of the replica.
+  func report() async throws -> RoleReport {
+    let first = members[0]
+    let info = try await info(on: first.loop).get()
+    let notReady = try await first.loop.submit { first.endpoint.value.notReady }.get()
+    return RoleReport(info: info, notReady: notReady)
   }
 }

@@ -1,21 +1,24 @@
 /// The best `limit` of many scored items, in a heap whose root is the worst of them.
-struct TopItems {
+struct TopItems<Item> {
   struct Entry {
     let score: Double
-    /// Position in the list of items.
-    let item: Int
+    let item: Item
   }
 
   private let limit: Int
   /// Whether the first item's id comes before the second's: ties of scores go by id.
-  private let precedes: (Int, Int) -> Bool
+  private let precedes: (Item, Item) -> Bool
   private var heap: [Entry] = []
 
-  init(limit: Int, precedes: @escaping (Int, Int) -> Bool) {
+  init(limit: Int, precedes: @escaping (Item, Item) -> Bool) {
     precondition(limit > 0)
     self.limit = limit
     self.precedes = precedes
   }
+
+  /// Whether an entry of this score may be among the best: false where `insert` would do nothing.
+  @inline(__always)
+  func mayTake(_ score: Double) -> Bool { heap.count < limit || score >= heap[0].score }
 
   mutating func insert(_ entry: Entry) {
     if heap.count < limit {

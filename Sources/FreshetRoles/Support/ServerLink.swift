@@ -12,6 +12,7 @@ final class ServerLink {
   private var backoff: Backoff
   private var client: RESPClient?
   private var isStopped = false
+  var isConnected: Bool { client != nil }
   private let onConnect: () -> Void
   private let onDisconnect: (String) -> Void
 

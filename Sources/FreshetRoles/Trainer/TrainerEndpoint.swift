@@ -128,23 +128,33 @@ final class TrainerEndpoint {
     }
   }
 
+  /// What the trainer waits for before it trains; nil if nothing.
+  var notReady: String? {
+    let missing = links.filter { !$0.isConnected }.map(\.address.description)
+    guard !missing.isEmpty else { return nil }
+    return "no connection to the parameter server at " + missing.joined(separator: ", ")
+  }
+
   var info: InfoText {
     var info = InfoText()
     info.addProcess(role: "trainer", startedAt: startedAt, now: Instant.now())
     let statistics = trainer.statistics
     let read = feed.statistics
     info.section("training")
-    info.add("examples", statistics.examples)
-    info.add("batches", statistics.batches)
-    info.add("claims", statistics.claims)
-    info.add("restarts", statistics.restarts)
-    info.add("lost_offsets", statistics.lostOffsets)
-    info.add("examples_read", read.examplesRead)
-    info.add("dead_letters", read.deadLetters)
-    info.add("waits_for_training", read.waits)
+    info.add("examples", statistics.examples, as: .counter)
+    info.add("batches", statistics.batches, as: .counter)
+    info.add("claims", statistics.claims, as: .counter)
+    info.add("restarts", statistics.restarts, as: .counter)
+    info.add("lost_offsets", statistics.lostOffsets, as: .counter)
+    info.add("examples_read", read.examplesRead, as: .counter)
+    info.add("dead_letters", read.deadLetters, as: .counter)
+    info.add("waits_for_training", read.waits, as: .counter)
     info.section("partitions")
     for (partition, phase, applied, queued) in trainer.progress {
-      info.add("partition_\(partition)", "phase=\(phase),applied=\(applied),queued=\(queued)")
+      let metric = InfoMetric.gauge.of(["partition": partition])
+      info.add(
+        "partition_\(partition)",
+        [InfoField("phase", phase, metric), InfoField("applied", applied, metric), InfoField("queued", queued, metric)])
     }
     return info
   }

@@ -1,5 +1,6 @@
 import FreshetCluster
 import FreshetCore
+import FreshetHTTP
 import FreshetModel
 import FreshetNet
 import Logging
@@ -12,11 +13,14 @@ public struct TrainerRole: Service {
   public struct Options: Sendable {
     /// Of the status port; nil takes `trainer.port`, 0 opens none.
     public var port: Int?
+    /// Of the metrics port; nil takes `trainer.metrics_port`, 0 opens none.
+    public var metricsPort: Int?
     public var failsFast: Bool
     public var allowsGap: Bool
 
-    public init(port: Int?, failsFast: Bool, allowsGap: Bool) {
+    public init(port: Int?, metricsPort: Int?, failsFast: Bool, allowsGap: Bool) {
       self.port = port
+      self.metricsPort = metricsPort
       self.failsFast = failsFast
       self.allowsGap = allowsGap
     }
@@ -62,6 +66,15 @@ public struct TrainerRole: Service {
         endpoint.value.info
       }
     }
+    var metrics: HTTPServer?
+    let metricsPort = options.metricsPort ?? settings.metricsPort
+    if metricsPort > 0 {
+      metrics = try await MetricsPort.start(
+        host: settings.host, port: metricsPort, password: cluster.password, logger: logger
+      ) {
+        try await loop.submit { RoleReport(info: endpoint.value.info, notReady: endpoint.value.notReady) }.get()
+      }
+    }
     loop.execute { endpoint.value.start() }
     let ticks = loop.scheduleRepeatedTask(initialDelay: .milliseconds(100), delay: .milliseconds(100)) { _ in
       endpoint.value.handle(.tick)
@@ -85,6 +98,7 @@ public struct TrainerRole: Service {
     await polling
     ticks.cancel()
     try await loop.submit { endpoint.value.stop() }.get()
+    await metrics?.shutdown(graceMs: 500)
     await listener?.shutdown(graceMs: 500)
     try await group.shutdownGracefully()
     try result.get()

@@ -1,0 +1,28 @@
+/// Memory for kernels, on cache lines: grows, never shrinks.
+public final class AlignedFloats {
+  public private(set) var start: UnsafeMutablePointer<Float>
+  public private(set) var count: Int
+
+  /// All are 0.
+  public init(count: Int) {
+    self.count = max(16, count)
+    start = Self.allocate(self.count)
+  }
+
+  deinit { UnsafeMutableRawPointer(start).deallocate() }
+
+  /// Makes room for `count` floats. All are 0 if it had to grow.
+  public func reserve(_ count: Int) {
+    guard count > self.count else { return }
+    UnsafeMutableRawPointer(start).deallocate()
+    self.count = max(count, self.count * 2)
+    start = Self.allocate(self.count)
+  }
+
+  private static func allocate(_ count: Int) -> UnsafeMutablePointer<Float> {
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: count * MemoryLayout<Float>.size, alignment: 64)
+    let floats = raw.bindMemory(to: Float.self, capacity: count)
+    floats.initialize(repeating: 0, count: count)
+    return floats
+  }
+}

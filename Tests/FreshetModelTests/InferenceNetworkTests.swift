@@ -1,0 +1,175 @@
+import FreshetCore
+import Testing
+
+@testable import FreshetModel
+
+/// Random rows of a random network, computed by `Network` and in parts by `InferenceNetwork`.
+struct InferenceBench {
+  let shape: NetworkShape
+  let mean: [Bool]
+  let sides: FeatureSides
+  let parameters: [Float]
+  let table: [Float]
+  /// By example and slot, rows of the table.
+  let members: [[[Int]]]
+  let dense: [[Float]]
+
+  init(seed: UInt64, count: Int) {
+    var random = SeededGenerator(seed: seed)
+    func value() -> Float { Float(random.nextUnit() * 2 - 1) * 0.3 }
+    let hasMachine = Bool.random(using: &random)
+    let factors = hasMachine ? [1, 3, 8, 13, 16, 20][Int.random(in: 0..<6, using: &random)] : 0
+    let isDeep = hasMachine && Bool.random(using: &random)
+    let widths = [1, 6, 16, 17, 32, 64, 80]
+    shape = NetworkShape(
+      slots: Int.random(in: 1...9, using: &random), factors: factors, denseFeatures: Int.random(in: 0...5, using: &random),
+      hidden: isDeep ? (0..<Int.random(in: 1...3, using: &random)).map { _ in widths.randomElement(using: &random)! } : [],
+      hasFactorizationMachine: hasMachine, tasks: Int.random(in: 1...4, using: &random))
+    mean = (0..<shape.slots).map { _ in Bool.random(using: &random) }
+    var sides = FeatureSides(
+      request: .init(slots: [], dense: []), item: .init(slots: [], dense: []), mixed: .init(slots: [], dense: []))
+    for slot in 0..<shape.slots {
+      switch Int.random(in: 0..<3, using: &random) {
+      case 0: sides.request.slots.append(slot)
+      case 1: sides.item.slots.append(slot)
+      default: sides.mixed.slots.append(slot)
+      }
+    }
+    for feature in 0..<shape.denseFeatures {
+      if Bool.random(using: &random) { sides.request.dense.append(feature) } else { sides.item.dense.append(feature) }
+    }
+    self.sides = sides
+    parameters = (0..<DenseLayout(shape: shape).parameterCount).map { _ in value() }
+    let width = shape.rowWidth
+    table = (0..<40 * width).map { _ in value() }
+    let slots = shape.slots
+    members = (0..<count).map { _ in
+      (0..<slots).map { _ in
+        (0..<[0, 1, 1, 1, 2, 5].randomElement(using: &random)!).map { _ in Int.random(in: 0..<40, using: &random) }
+      }
+    }
+    let features = shape.denseFeatures
+    dense = (0..<count).map { _ in (0..<features).map { _ in value() * 3 } }
+  }
+
+  /// Row-major `count × tasks`, by the network of training.
+  func expected() -> [Float] {
+    let network = Network(shape: shape, poolsByMean: mean)
+    var occurrences: [Int32] = []
+    var starts: [Int32] = [0]
+    for slot in members.joined() {
+      occurrences += slot.map { Int32($0) }
+      starts.append(Int32(occurrences.count))
+    }
+    occurrences.append(0)
+    let flat: [Float] = Array(dense.joined()) + [0]
+    let logits = network.forward(
+      NetworkInput(count: members.count, rows: table, occurrences: occurrences, starts: starts, denseFeatures: flat),
+      parameters: parameters)
+    return (0..<members.count * shape.tasks).map { LogisticLoss.sigmoid(logits[$0]) }
+  }
+
+  /// One side's parts of some examples, one after the other.
+  func parts(_ network: InferenceNetwork, _ side: RowSide, _ examples: [Int]) -> [Float] {
+    var rows: [Float] = []
+    var starts: [Int32] = []
+    var features: [Float] = []
+    for example in examples {
+      starts.append(Int32(rows.count / network.rowStride))
+      for slot in sides[side].slots {
+        for member in members[example][slot] {
+          rows += table[member * shape.rowWidth..<(member + 1) * shape.rowWidth]
+          // What fills a row up must not matter.
+          rows += [Float](repeating: .nan, count: network.rowStride - shape.rowWidth)
+        }
+        starts.append(Int32(rows.count / network.rowStride))
+      }
+      features += sides[side].dense.map { dense[example][$0] }
+    }
+    rows.append(0)
+    features.append(0)
+    var parts = [Float](repeating: .nan, count: examples.count * network.partStride)
+    parts.withUnsafeMutableBufferPointer { buffer in
+      let places = examples.indices.map { buffer.baseAddress! + $0 * network.partStride }
+      network.computeParts(side, count: examples.count, rows: rows, starts: starts, dense: features, into: places)
+    }
+    return parts
+  }
+
+  /// The probabilities of some examples, whose parts are computed and joined together.
+  func scores(_ network: InferenceNetwork, _ examples: [Int]) -> [Float] {
+    let parts = RowSide.allCases.map { self.parts(network, $0, examples) }
+    var output = [Float](repeating: 0, count: (examples.count * shape.tasks + 7) & ~7)
+    parts[0].withUnsafeBufferPointer { requests in
+      parts[1].withUnsafeBufferPointer { items in
+        parts[2].withUnsafeBufferPointer { mixed in
+          network.probabilities(
+            count: examples.count, requests: examples.indices.map { requests.baseAddress! + $0 * network.partStride },
+            items: examples.indices.map { items.baseAddress! + $0 * network.partStride },
+            mixed: sides.mixed.slots.isEmpty ? nil : mixed.baseAddress, into: &output)
+        }
+      }
+    }
+    return Array(output.prefix(examples.count * shape.tasks))
+  }
+
+  func makeNetwork() -> InferenceNetwork {
+    let network = InferenceNetwork(shape: shape, poolsByMean: mean, sides: sides)
+    network.load(parameters)
+    return network
+  }
+}
+
+@Suite struct InferenceNetworkTests {
+  @Test func partsOfAnyNetworkMakeTheScoresOfTheNetworkThatIsTrained() {
+    for seed in UInt64(0)..<300 {
+      let bench = InferenceBench(seed: seed, count: 11)
+      let scores = bench.scores(bench.makeNetwork(), Array(0..<11))
+      for (mine, theirs) in zip(scores, bench.expected()) {
+        #expect(abs(mine - theirs) < 1e-6, "seed \(seed), \(bench.shape)")
+      }
+    }
+  }
+
+  @Test func aRowsScoresAreTheSameBitsWhateverIsComputedWithIt() {
+    for seed in UInt64(0)..<100 {
+      let bench = InferenceBench(seed: seed, count: 23)
+      let network = bench.makeNetwork()
+      let together = bench.scores(network, Array(0..<23))
+      var random = SeededGenerator(seed: seed)
+      let shuffled = (0..<23).shuffled(using: &random)
+      var start = 0
+      while start < 23 {
+        let some = Array(shuffled[start..<min(23, start + Int.random(in: 1...9, using: &random))])
+        let scores = bench.scores(network, some)
+        for (position, example) in some.enumerated() {
+          for task in 0..<bench.shape.tasks {
+            #expect(
+              scores[position * bench.shape.tasks + task].bitPattern
+                == together[example * bench.shape.tasks + task].bitPattern)
+          }
+        }
+        start += some.count
+      }
+    }
+  }
+
+  @Test func newParametersTakeTheOldOnesPlaceEntirely() {
+    let bench = InferenceBench(seed: 5, count: 9)
+    let network = InferenceNetwork(shape: bench.shape, poolsByMean: bench.mean, sides: bench.sides)
+    network.load(bench.parameters.map { _ in 7 })
+    network.load(bench.parameters)
+    #expect(bench.scores(network, [3, 1]) == bench.scores(bench.makeNetwork(), [3, 1]))
+  }
+
+  @Test func theVectorSigmoidIsTheSigmoid() {
+    var values: [Float] = (-1200...1200).map { Float($0) / 10 } + [.infinity, -.infinity, .nan, 1e-30, 0, 0, 0]
+    let logits = values
+    values.withUnsafeMutableBufferPointer { LogisticLoss.sigmoids($0.baseAddress!, count: logits.count) }
+    for (value, logit) in zip(values, logits) {
+      let expected = LogisticLoss.sigmoid(logit)
+      #expect(logit.isNaN ? value.isNaN : abs(value - expected) < 1e-6 * max(expected, 1e-30) || expected < 1e-37)
+    }
+    #expect(values[1200] == 0.5)
+  }
+}
