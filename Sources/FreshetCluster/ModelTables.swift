@@ -87,6 +87,15 @@ public struct ModelTables: Sendable {
     }
   }
 
+  /// By table, what weights travel to replicas as. The dense tensors and the counts of an audit stay as they are, and a table that
+  /// is trained in 16 bits travels in those.
+  /// - Parameter format: Of embeddings that are trained in fp32.
+  public func syncFormats(_ format: WeightFormat) -> [WeightFormat] {
+    layouts.enumerated().map { position, layout in
+      position < slotTableCount && layout.weightFormat == .float32 ? format : layout.weightFormat
+    }
+  }
+
   /// - Throws: `mismatch` that names the tables.
   func position(ofTable name: String) throws(ClusterError) -> Int {
     if let position = layouts.firstIndex(where: { $0.name == name }) { return position }

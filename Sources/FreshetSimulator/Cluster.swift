@@ -1,6 +1,7 @@
 import FreshetCluster
 import FreshetCore
 import FreshetModel
+import FreshetTable
 
 /// All processes of one simulated cluster, and who starts them again.
 final class Cluster {
@@ -17,6 +18,11 @@ final class Cluster {
   let replicas: [ReplicaProcess]
   let trainerGroup: ConsumerGroup
   let joinerGroup: ConsumerGroup
+  /// Whether sync frames arrive as they were sent from now on.
+  var linesAreGood: Bool {
+    get { replicas.allSatisfy(\.lineIsGood) }
+    set { for replica in replicas { replica.lineIsGood = newValue } }
+  }
   /// The error with which training stopped because examples are gone.
   private(set) var gap: ClusterError?
 
@@ -76,15 +82,22 @@ final class Cluster {
         world: world, network: network)
     }
     replicas = (0..<scenario.replicas).map {
-      ReplicaProcess(number: $0, model: model, map: map, servers: servers, world: world, network: network)
+      ReplicaProcess(
+        number: $0, scenario: scenario, model: model, map: map, servers: servers, world: world, network: network)
     }
-    for server in servers { server.onExit = { [unowned self] in serverExits(server, $0) } }
+    for server in servers { server.onExit = { [unowned self, unowned server] in serverExits(server, $0) } }
     for trainer in trainers {
-      trainer.onExit = { [unowned self] in trainerExits(trainer, $0) }
-      trainer.onStopped = { [unowned self] in restart(trainer, crash: true) }
+      trainer.onExit = { [unowned self, unowned trainer] in trainerExits(trainer, $0) }
+      trainer.onStopped = { [unowned self, unowned trainer] in restart(trainer, crash: true) }
+    }
+    for replica in replicas {
+      replica.onExit = { [unowned self, unowned replica] in
+        replica.note("ends")
+        restart(replica, crash: true)
+      }
     }
     for joiner in joiners {
-      joiner.onExit = { [unowned self] reason in
+      joiner.onExit = { [unowned self, unowned joiner] reason in
         joiner.note("ends", text: reason)
         restart(joiner, crash: true)
       }
@@ -120,6 +133,15 @@ final class Cluster {
     } else {
       world.fail("trainers do not fail", "\(trainer.name): \(error)")
     }
+  }
+
+  /// Lets everybody go of everybody, for the end of the simulation.
+  func end() {
+    for process in processes { process.crash() }
+    network.end()
+    broker.end()
+    trainerGroup.end()
+    joinerGroup.end()
   }
 
   // MARK: - Where it stands
@@ -203,14 +225,85 @@ final class Cluster {
   /// What must hold once all is done.
   func checkFinal() {
     checkCounts()
-    for replica in replicas { checkEqual(replica) }
+    for replica in replicas {
+      checkEqual(replica)
+      checkSums(replica)
+    }
+  }
+
+  /// By shard: the sums that `CHECKSUM` answers with.
+  private func checkSums(_ replica: ReplicaProcess) {
+    guard let machine = replica.machine else { return }
+    let formats = model.tables.syncFormats(scenario.syncWeights).map { [$0] }
+    let mine = Self.checksums(machine, (0..<scenario.shards).map { ShardID($0) }, model.tables.layouts.map { _ in [] })
+    for server in servers {
+      guard let owner = server.machine else { continue }
+      for theirs in Self.checksums(owner, server.shardNumbers.map { ShardID($0) }, formats) {
+        if mine[Int(theirs.shard.value)] != theirs {
+          world.fail(
+            "the checksums of a replica's shards are its servers'",
+            "\(replica.name): \(mine[Int(theirs.shard.value)]), \(server.name): \(theirs)")
+        }
+      }
+    }
+  }
+
+  private static func checksums(
+    _ source: some ChecksumSource, _ shards: [ShardID], _ formats: [[WeightFormat]]
+  ) -> [ShardChecksum] {
+    var scan = ChecksumScan(shards: shards, formats: formats)
+    while true {
+      switch scan.advance(source) {
+      case .unfinished: continue
+      case .done(let checksums): return checksums
+      case .changing(let shard): preconditionFailure("shard \(shard) changes while nothing happens")
+      }
+    }
+  }
+
+  // MARK: - Evictions
+
+  /// Lets event time pass, so that every row with a time to live has to go.
+  func evictRows() {
+    for server in servers { server.evictRows() }
+  }
+
+  /// No replica has a row that its server has evicted.
+  func checkEvicted() {
+    for replica in replicas {
+      guard let machine = replica.machine else { continue }
+      for fid in oracle.fids {
+        let owner = servers[oracle.map.owner(of: oracle.map.shard(of: fid)).value]
+        for layout in model.tables.layouts where layout.expiry.timeToLiveMinutes != nil {
+          do {
+            let isThere = try owner.machine?.row(table: layout.name, fid: fid).exists ?? false
+            let isHere = try machine.row(table: layout.name, fid: fid).exists
+            if isHere && !isThere {
+              world.fail(
+                "evicted rows are gone from replicas within one interval",
+                "\(replica.name) \(layout.name) fid \(fid) after \(scenario.syncIntervalMs) ms")
+            }
+          } catch {
+            world.fail("rows can be looked at", "\(error)")
+          }
+        }
+      }
+    }
+  }
+
+  /// A server's weights as they travel.
+  private func asSent(_ weights: [Float], table: Int) -> [Float] {
+    var weights = weights
+    let format = model.tables.syncFormats(scenario.syncWeights)[table]
+    weights.withUnsafeMutableBufferPointer { format.round($0) }
+    return weights
   }
 
   /// Row for row, in every table.
   private func checkEqual(_ replica: ReplicaProcess) {
     guard let machine = replica.machine else { return }
     let check = "a replica equals its servers"
-    for layout in model.tables.layouts {
+    for (position, layout) in model.tables.layouts.enumerated() {
       let isDense = layout.name == ModelTables.denseTableName
       for fid in isDense ? model.tables.denseLayout.fids : oracle.fids {
         let shard = Int(oracle.map.shard(of: fid).value)
@@ -218,7 +311,8 @@ final class Cluster {
         do {
           let mine = try machine.row(table: layout.name, fid: fid)
           let theirs = try server.row(table: layout.name, fid: fid)
-          if mine.exists != theirs.exists || mine.weights != theirs.weights {
+          let expected = theirs.exists ? asSent(theirs.weights, table: position) : theirs.weights
+          if mine.exists != theirs.exists || mine.weights != expected {
             world.fail(check, "\(replica.name) \(layout.name) fid \(fid) shard \(shard): \(mine), the server \(theirs)")
           }
         } catch {

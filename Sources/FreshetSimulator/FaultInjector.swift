@@ -9,6 +9,13 @@ final class FaultInjector {
   init(_ cluster: Cluster) { self.cluster = cluster }
 
   func start() {
+    if scenario.killsReplica {
+      world.after(world.draw(scenario.faultMilliseconds / 4...scenario.faultMilliseconds) * 1000, for: nil) { [self] in
+        guard let replica = world.pick(cluster.replicas), replica.isUp else { return }
+        world.met(.replicaCrash)
+        cluster.restart(replica, crash: true)
+      }
+    }
     guard !scenario.faults.isEmpty else { return }
     scheduleNext()
     if scenario.losesExamples {
@@ -45,6 +52,7 @@ final class FaultInjector {
     case .crashTrainer: crash(cluster.trainers, .trainerCrash)
     case .crashJoiner: crash(cluster.joiners, .joinerCrash)
     case .crashReplica: crash(cluster.replicas, .replicaCrash)
+    case .stopReplica: world.pick(cluster.replicas.filter { $0.isUp && !$0.isPaused })?.stop()
     case .stopServer: world.pick(cluster.servers)?.stop()
     case .stopTrainer: world.pick(cluster.trainers)?.stop()
     case .pauseServer: pause(cluster.servers)

@@ -1,8 +1,10 @@
+import FreshetCluster
 import FreshetCore
+import FreshetTable
 
 /// Something that the simulator does to the cluster now and then.
 enum Fault: CaseIterable {
-  case crashServer, crashTrainer, crashJoiner, crashReplica, stopServer, stopTrainer
+  case crashServer, crashTrainer, crashJoiner, crashReplica, stopServer, stopTrainer, stopReplica
   case pauseServer, pauseTrainer, pauseJoiner, pauseReplica
   case reset, partition, oneWayPartition
   case rebalance, secondOwner, brokerOutage, retention
@@ -20,6 +22,24 @@ struct DiskFaults {
   var bitFlip = 0
   /// How long a write takes.
   var writeMicroseconds: ClosedRange<Int> = 10...200
+}
+
+/// What a simulation is about.
+public enum SimulationProfile: String, CaseIterable, Sendable {
+  /// Everything.
+  case general
+  /// Replicas: a tenth of all sync frames is lost, a tenth comes twice and a tenth is cut off, to the very end, and a replica is
+  /// killed; at last rows are evicted.
+  case sync
+}
+
+/// What becomes of sync frames on their way; chances are per mille of frames.
+struct FrameFaults {
+  var drops = 0
+  var repeats = 0
+  var cuts = 0
+  /// Whether they go on when the cluster heals: replicas must become equal all the same.
+  var arePermanent = false
 }
 
 /// The shape of one simulated cluster and what happens to it, all drawn from the seed (swarm testing: Groce et al. 2012).
@@ -47,18 +67,25 @@ struct Scenario {
   var admission = 1
   var timeToLiveMinutes: UInt32?
   var syncIntervalMs = 200
+  var denseIntervalMs: Int?
+  var syncBytesPerSecond: Int?
+  var syncWeights = WeightFormat.float32
   var deltaLogBytes = 1 << 20
+  var deltaBodyBytes = 1 << 20
   var baseChunkBytes = 1 << 18
   var commitIntervalMs = 100
   /// nil: the servers keep no snapshots and begin empty.
   var snapshotIntervalMs: Int?
   var baseEvery = 3
   var keepSnapshots = 2
+  /// nil: replicas save nothing and begin empty.
+  var stateIntervalMs: Int?
   // Faults
   var faults: [Fault] = []
   var meanFaultMs = 500
   var faultMilliseconds = 8_000
   var weather = NetworkWeather()
+  var frames = FrameFaults()
   var brokerRefusals = 0
   /// Per mille of requests that a server has no room for.
   var busyServers = 0
@@ -66,11 +93,31 @@ struct Scenario {
   var group = ConsumerGroup.Settings(sessionTimeoutMs: 2_000, rebalanceTimeoutMs: 2_000)
   var transactionTimeoutMs = 5_000
   var restartMilliseconds: ClosedRange<Int> = 50...1_500
+  /// Besides other faults, one replica is killed in the middle of the run.
+  var killsReplica = false
   /// Retention takes what servers still need: training has to stop with an error that names the gap.
   var losesExamples = false
 
   /// Draws a scenario.
-  init(_ world: World) {
+  init(_ world: World, profile: SimulationProfile) {
+    self.init(drawnFrom: world)
+    if profile == .sync { aimAtSync(world) }
+  }
+
+  /// Replicas have a hard time for as long as the run takes, and one of them is killed in any case.
+  private mutating func aimAtSync(_ world: World) {
+    replicas = world.draw(1...3)
+    rounds = 1
+    frames = FrameFaults(drops: 100, repeats: 100, cuts: 100, arePermanent: true)
+    killsReplica = true
+    losesExamples = false
+    timeToLiveMinutes = UInt32(world.draw(1...30))
+    if !faults.contains(.crashReplica) { faults.append(.crashReplica) }
+    faultMilliseconds = max(faultMilliseconds, 3_000)
+    meanFaultMs = max(50, meanFaultMs)
+  }
+
+  private init(drawnFrom world: World) {
     servers = world.draw(1...3)
     shards = servers * world.draw(1...2) + world.draw(0...1)
     partitions = world.draw(1...3)
@@ -91,12 +138,17 @@ struct Scenario {
     if batchSize == 1, world.chance(600) { admission = world.draw(2...3) }
     if world.chance(300) { timeToLiveMinutes = UInt32(world.draw(1...30)) }
     syncIntervalMs = world.draw(50...600)
+    if world.chance(300) { denseIntervalMs = world.draw(50...2_000) }
+    if world.chance(200) { syncBytesPerSecond = world.draw(5_000...200_000) }
+    if world.chance(200) { syncWeights = .float16 }
+    if world.chance(300) { deltaBodyBytes = world.draw(50...5_000) }
     deltaLogBytes = world.chance(300) ? world.draw(1_000...20_000) : 1 << 20
     baseChunkBytes = world.chance(500) ? world.draw(50...2_000) : 1 << 18
     commitIntervalMs = world.draw(10...300)
     if world.chance(850) { snapshotIntervalMs = world.draw(100...2_000) }
     baseEvery = world.draw(1...5)
     keepSnapshots = world.draw(1...3)
+    if world.chance(500) { stateIntervalMs = world.draw(100...2_000) }
     drawFaults(world)
   }
 
@@ -115,6 +167,9 @@ struct Scenario {
     if world.chance(400) { weather.spikes = world.draw(1...50) }
     if world.chance(400) { weather.duplicates = world.draw(1...50) }
     if world.chance(300) { weather.corruption = world.draw(1...100) }
+    if world.chance(200) { frames.drops = world.draw(1...100) }
+    if world.chance(200) { frames.repeats = world.draw(1...100) }
+    if world.chance(200) { frames.cuts = world.draw(1...100) }
     weather.timeoutMilliseconds = world.draw(500...3_000)
     if world.chance(300) { brokerRefusals = world.draw(10...150) }
     if world.chance(300) { busyServers = world.draw(5...60) }
@@ -127,6 +182,11 @@ struct Scenario {
     group.rebalanceTimeoutMs = world.draw(300...3_000)
     transactionTimeoutMs = world.draw(2_000...6_000)
     losesExamples = world.chance(40)
+  }
+
+  var syncSettings: SyncDesk.Settings {
+    SyncDesk.Settings(
+      intervalMs: syncIntervalMs, denseIntervalMs: denseIntervalMs, bytesPerSecond: syncBytesPerSecond)
   }
 
   func has(_ fault: Fault) -> Bool { faults.contains(fault) }

@@ -29,14 +29,16 @@ public struct SeedRunner: Sendable {
   /// Failures that are kept with their traces.
   public static let maximumFailures = 20
 
+  public let profile: SimulationProfile
   /// At most that many seeds at once.
   public let threads: Int
   public let untilFailure: Bool
   /// Whether every run keeps all of its trace.
   public let keepsTraces: Bool
 
-  public init(threads: Int, untilFailure: Bool, keepsTraces: Bool) {
+  public init(profile: SimulationProfile, threads: Int, untilFailure: Bool, keepsTraces: Bool) {
     precondition(threads > 0)
+    self.profile = profile
     self.threads = threads
     self.untilFailure = untilFailure
     self.keepsTraces = keepsTraces
@@ -46,11 +48,12 @@ public struct SeedRunner: Sendable {
   public func run(_ seeds: ClosedRange<UInt64>, onResult: (SimulationResult, Report) -> Void) async -> Report {
     var report = Report()
     let keepsTraces = keepsTraces
+    let profile = profile
     await withTaskGroup(of: SimulationResult.self) { group in
       var waiting = seeds.makeIterator()
       func addNext() {
         guard let seed = waiting.next() else { return }
-        group.addTask { Simulation.run(seed: seed, keepsTrace: keepsTraces) }
+        group.addTask { Simulation.run(seed: seed, profile: profile, keepsTrace: keepsTraces) }
       }
       for _ in 0..<threads { addNext() }
       while let result = await group.next() {

@@ -29,10 +29,18 @@ public enum Simulation {
   static let shownEvents = 200
 
   /// - Parameter keepsTrace: Whether all events are kept and returned, not the last ones of a failure only.
-  public static func run(seed: UInt64, keepsTrace: Bool) -> SimulationResult {
+  public static func run(seed: UInt64, profile: SimulationProfile, keepsTrace: Bool) -> SimulationResult {
+    run(seed: seed, profile: profile, keepsTrace: keepsTrace) { _ in }
+  }
+
+  /// - Parameter onBegin: Given the world, which everything in it refers to: it must be gone when the run is over.
+  static func run(
+    seed: UInt64, profile: SimulationProfile, keepsTrace: Bool, onBegin: (World) -> Void
+  ) -> SimulationResult {
     FreshetModel.Network.useOneThread()
     let world = World(seed: seed, traceLimit: keepsTrace ? nil : shownEvents)
-    let scenario = Scenario(world)
+    onBegin(world)
+    let scenario = Scenario(world, profile: profile)
     let cluster: Cluster
     do {
       cluster = try Cluster(scenario, world: world)
@@ -43,14 +51,13 @@ public enum Simulation {
     cluster.start()
     faults.start()
     run(cluster, faults)
-    for process in cluster.processes { process.crash() }
+    // What happened is complete when everybody has ended.
+    cluster.end()
     let result = SimulationResult(
       seed: seed, violation: world.violation, steps: world.step,
       virtualMilliseconds: Int(world.now.nanoseconds / 1_000_000), examples: cluster.oracle.exampleCount,
       traceHash: world.traceHash, trace: keepsTrace || world.violation != nil ? world.traceLines : [],
       coverage: world.coverage, scenario: "\(scenario)")
-    cluster.network.end()
-    cluster.broker.end()
     world.end()
     return result
   }
@@ -68,8 +75,7 @@ public enum Simulation {
       for _ in 0..<64 where !world.advance() { break }
       guard cluster.isDrained else { continue }
       // What expires now, and what is acknowledged twice, would come within this time.
-      let settled = world.now.advanced(byMs: settleMilliseconds)
-      while world.now < settled, world.advance() {}
+      wait(milliseconds: settleMilliseconds, world)
       isDrained = cluster.isDrained
       if isDrained { break }
     }
@@ -80,5 +86,27 @@ public enum Simulation {
         "everything drains within \(drainMilliseconds / 1000) s once the faults stop", "\n" + cluster.stateText)
     }
     cluster.checkFinal()
+    if cluster.scenario.killsReplica { evict(cluster) }
+  }
+
+  /// Rows are evicted on the servers, and have to be gone from the replicas when the interval is over and the frames have had the
+  /// time that they need on good lines.
+  private static func evict(_ cluster: Cluster) {
+    let world = cluster.world
+    guard world.violation == nil, cluster.scenario.syncBytesPerSecond == nil else { return }
+    cluster.linesAreGood = true
+    // Answers under way, and the pauses after lost ones.
+    wait(milliseconds: settleMilliseconds, world)
+    cluster.evictRows()
+    wait(milliseconds: cluster.scenario.syncIntervalMs + transportMilliseconds, world)
+    cluster.checkEvicted()
+  }
+
+  /// What a request, its answer and the application of its frames may take; virtual time.
+  private static let transportMilliseconds = 100
+
+  private static func wait(milliseconds: Int, _ world: World) {
+    let end = world.now.advanced(byMs: milliseconds)
+    while world.now < end, world.advance() {}
   }
 }

@@ -121,6 +121,17 @@ extension TableCore {
     }
   }
 
+  /// Removals that a cut may list however few rows there are.
+  static let minimumRemovedSinceCut = 4096
+
+  /// A list that is longer than the table says more than the whole table would: the next cut is full then.
+  mutating func noteRemovalForCut(_ fid: Fid) {
+    removedSinceCut.append(fid)
+    guard removedSinceCut.count > max(Self.minimumRemovedSinceCut, store.count) else { return }
+    removedSinceCut.removeAll()
+    knowsChanges = false
+  }
+
   mutating func endCut() {
     precondition(isCutting && cutCopies.count == 0 && store.pendingCount == 0 && !admission.sketch.hasPendingPages)
     admission.sketch.endCut()

@@ -114,7 +114,7 @@ struct TableCore: ~Copyable {
     if isCutting { saveForCut(fid) }
     guard takeOut(fid) else { return false }
     for feed in removed.indices { removed[feed].append(fid) }
-    if knowsChanges { removedSinceCut.append(fid) }
+    if knowsChanges { noteRemovalForCut(fid) }
     statistics.removals &+= 1
     return true
   }

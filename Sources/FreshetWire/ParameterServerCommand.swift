@@ -13,6 +13,8 @@ public enum ParameterServerCommand: Hashable, Sendable {
   case metrics
   /// Snapshots of all shards, of no earlier instant than the command's.
   case snapshot
+  /// Sums over the rows of each shard, as a replica has them that keeps embeddings in this format: fp32, fp16 or bf16.
+  case checksum(format: String?)
   case info(section: String?)
 }
 
@@ -35,13 +37,16 @@ extension ParameterServerCommand {
   static let snapshotDescription = CommandDescription(
     name: "SNAPSHOT", arity: 1, syntax: "SNAPSHOT",
     summary: "Take a snapshot of every shard; replies shard, number and bytes of each when all are durable")
+  static let checksumDescription = CommandDescription(
+    name: "CHECKSUM", arity: -1, syntax: "CHECKSUM [fp32 | fp16 | bf16]",
+    summary: "For each shard number, generation, sequence, rows and a sum over them that replicas have as well")
   static let infoDescription = CommandDescription(
     name: "INFO", arity: -1, syntax: "INFO [section]", summary: "State and counters as text")
 
   /// What a parameter server knows beyond the commands that every port has.
   public static let descriptions = [
     claimDescription, pullDescription, pushDescription, syncDescription, rowDescription, metricsDescription,
-    snapshotDescription, infoDescription,
+    snapshotDescription, checksumDescription, infoDescription,
   ]
 
   /// - Throws: `ERR` that names what is wrong and the syntax.
@@ -67,6 +72,8 @@ extension ParameterServerCommand {
     case "SNAPSHOT":
       try Self.snapshotDescription.checkArity(request)
       self = .snapshot
+    case "CHECKSUM":
+      self = .checksum(format: try request.checksumFormat())
     case "INFO":
       self = .info(section: try request.infoSection(Self.infoDescription))
     default:
@@ -116,6 +123,9 @@ extension ParameterServerCommand {
       encoder.writeCommand("METRICS", argumentCount: 0)
     case .snapshot:
       encoder.writeCommand("SNAPSHOT", argumentCount: 0)
+    case .checksum(let format):
+      encoder.writeCommand("CHECKSUM", argumentCount: format == nil ? 0 : 1)
+      if let format { encoder.writeBulk(format) }
     case .info(let section):
       encoder.writeInfo(section: section)
     }
@@ -134,6 +144,14 @@ extension ParameterServerCommand {
 }
 
 extension RESPRequest {
+  fileprivate func checksumFormat() throws(WireError) -> String? {
+    guard count <= 2 else {
+      let syntax = ParameterServerCommand.checksumDescription.syntax
+      throw WireError(.err, "wrong number of arguments for 'checksum' command; expected: \(syntax)")
+    }
+    return count == 2 ? try requireText(at: 1, "format").lowercased() : nil
+  }
+
   func infoSection(_ description: CommandDescription) throws(WireError) -> String? {
     guard count <= 2 else {
       throw WireError(.err, "wrong number of arguments for 'info' command; expected: \(description.syntax)")

@@ -31,6 +31,8 @@ public enum ServingCommand: Hashable, Sendable {
   case recommend(model: String, fields: [RequestField], topK: Int, filters: [RequestField], exclude: [String])
   case models
   case row(table: String, fid: Fid)
+  /// Sums over the rows of each shard's copy.
+  case checksum
   case info(section: String?)
 }
 
@@ -52,15 +54,20 @@ extension ServingCommand {
     name: "SCOREJSON", arity: 3, syntax: "SCOREJSON model {\"context\":{…},\"candidates\":[{…},…]}",
     summary: "Score a context and candidates given as JSON")
   static let recommendDescription = CommandDescription(
-    name: "RECOMMEND", arity: -4, syntax: "RECOMMEND model [field=value …] TOPK k [WHERE field=value …] [EXCLUDE value …]",
+    name: "RECOMMEND", arity: -4,
+    syntax: "RECOMMEND model [field=value …] TOPK k [WHERE field=value …] [EXCLUDE value …]",
     summary: "The best items of the catalog, best first")
   static let modelsDescription = CommandDescription(
     name: "MODELS", arity: 1, syntax: "MODELS", summary: "Models and the age of what they serve")
 
+  static let checksumDescription = CommandDescription(
+    name: "CHECKSUM", arity: 1, syntax: "CHECKSUM",
+    summary: "For each shard number, generation, sequence, rows and a sum over them that its server has as well")
+
   /// What a replica knows beyond the commands that every port has.
   public static let descriptions = [
     scoreDescription, scoreJSONDescription, recommendDescription, modelsDescription,
-    ParameterServerCommand.rowDescription, ParameterServerCommand.infoDescription,
+    ParameterServerCommand.rowDescription, checksumDescription, ParameterServerCommand.infoDescription,
   ]
 
   /// - Throws: `ERR` that names what is wrong and the syntax; `TOOBIG` beyond a limit.
@@ -80,6 +87,9 @@ extension ServingCommand {
       let description = ParameterServerCommand.rowDescription
       try description.checkArity(request)
       self = .row(table: try request.requireText(at: 1, "table"), fid: try request.fid(at: 2, description))
+    case "CHECKSUM":
+      try Self.checksumDescription.checkArity(request)
+      self = .checksum
     case "INFO":
       self = .info(section: try request.infoSection(ParameterServerCommand.infoDescription))
     default:
@@ -191,6 +201,8 @@ extension ServingCommand {
       encoder.writeCommand("MODELS", argumentCount: 0)
     case .row(let table, let fid):
       ParameterServerCommand.row(table: table, fid: fid).encode(into: &encoder)
+    case .checksum:
+      encoder.writeCommand("CHECKSUM", argumentCount: 0)
     case .info(let section):
       encoder.writeInfo(section: section)
     }

@@ -4,10 +4,10 @@ import FreshetCore
 import FreshetRoles
 import FreshetTable
 
-struct BenchCommand: ParsableCommand {
+struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure a part of Freshet on this machine.",
-    subcommands: [Table.self, Snapshot.self, Gate.self])
+    subcommands: [Table.self, Snapshot.self, Serve.self, Push.self, EndToEnd.self, Gate.self])
 
   struct Table: ParsableCommand {
     static let configuration = CommandConfiguration(

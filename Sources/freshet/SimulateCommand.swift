@@ -12,6 +12,11 @@ struct SimulateCommand: AsyncParsableCommand {
       """)
 
   @Option(help: "The seeds: A..B, or one number.") var seeds: SeedRange
+  @Option(
+    help: """
+      What it is about: general, or sync (replicas: a tenth of all sync frames is lost, a tenth comes twice, a tenth is cut off, \
+      one replica is killed, and at last rows are evicted).
+      """) var profile = SimulationProfile.general
   @Flag(help: "Stop at the first seed that fails.") var untilFailure = false
   @Flag(help: "Print every event of every seed, and how often each fault happened.") var verbose = false
   @Option(help: "Write every event of the failures (of all seeds with --verbose) to this file.") var trace: String?
@@ -26,7 +31,8 @@ struct SimulateCommand: AsyncParsableCommand {
     let isTerminal = isatty(STDERR_FILENO) != 0
     var shown = Date.distantPast
     var traces = ""
-    let runner = SeedRunner(threads: threads, untilFailure: untilFailure, keepsTraces: verbose)
+    let runner = SeedRunner(
+      profile: profile, threads: threads, untilFailure: untilFailure, keepsTraces: verbose)
     let report = await runner.run(seeds.range) { result, report in
       if verbose {
         print(Self.text(result))
@@ -42,7 +48,9 @@ struct SimulateCommand: AsyncParsableCommand {
     for failure in report.failures where !verbose {
       print(Self.text(failure))
       // The last events are at hand; for all of them the seed runs once more.
-      if trace != nil { traces += Self.text(Simulation.run(seed: failure.seed, keepsTrace: true)) + "\n" }
+      if trace != nil {
+        traces += Self.text(Simulation.run(seed: failure.seed, profile: profile, keepsTrace: true)) + "\n"
+      }
     }
     if let trace { try traces.write(toFile: trace, atomically: true, encoding: .utf8) }
     if verbose { print(report.coverage.table.joined(separator: "\n")) }
@@ -86,3 +94,5 @@ struct SeedRange: ExpressibleByArgument {
     range = first...last
   }
 }
+
+extension SimulationProfile: ExpressibleByArgument {}

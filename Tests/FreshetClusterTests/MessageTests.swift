@@ -1,5 +1,6 @@
 import FreshetCore
 import FreshetModel
+import FreshetTable
 import Testing
 
 @testable import FreshetCluster
@@ -15,20 +16,23 @@ import Testing
     ], exampleCount: 3, oldestIngest: UnixTime(milliseconds: 258), newestIngest: UnixTime(milliseconds: 259))
 
   static let delta = SyncFrame(
-    kind: .delta, shard: ShardID(3), generation: 0x0102, sequence: 9, newestMinutes: 7,
+    kind: .delta, shard: ShardID(3), generation: 0x0102, sequence: 9, newestMinutes: 7, reported: 0x0203,
     watermarks: [(PartitionID(1), Offset(12)), (PartitionID(2), .none)],
     receipts: [
       BatchReceipt(
         partition: PartitionID(1), end: Offset(12), exampleCount: 4, oldestIngest: UnixTime(milliseconds: 5),
         newestIngest: UnixTime(milliseconds: 6))
     ],
-    tables: [SyncFrame.Table(table: 2, width: 2, fids: [10, .max], tombstones: [11], weights: [1, -2, 0.5, 0])])
+    tables: [
+      SyncFrame.Table(
+        table: 2, width: 2, format: .float32, fids: [10, .max], tombstones: [11], weights: [1, -2, 0.5, 0])
+    ])
 
   static let chunk = SyncFrame(
     kind: .base(
       from: ShardPosition.BaseCursor(table: 1, cursor: 5), next: ShardPosition.BaseCursor(table: 1, cursor: 0x1234)),
-    shard: ShardID(3), generation: 1, sequence: 2, newestMinutes: 0, watermarks: [], receipts: [],
-    tables: [SyncFrame.Table(table: 1, width: 1, fids: [1], tombstones: [], weights: [1])])
+    shard: ShardID(3), generation: 1, sequence: 2, newestMinutes: 0, reported: 0, watermarks: [], receipts: [],
+    tables: [SyncFrame.Table(table: 1, width: 1, format: .float32, fids: [1], tombstones: [], weights: [1])])
 
   static let request = SyncRequest(positions: [
     (ShardID(0x0102), ShardPosition(generation: 3, sequence: 4, base: nil)),
@@ -90,9 +94,9 @@ import Testing
 
   @Test func aSyncFrameIsHeadBodyAndChecksum() {
     let delta = Self.delta.encode(compressor: NoCompressor())
-    let expectedDelta = Self.joined(
-      [1, 0, 3, 0, 2, 1, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 119, 0, 0, 0, 119, 0, 0, 0],
-      [7, 0, 0, 0],
+    let expectedDelta: [UInt8] = Self.joined(
+      [2, 0, 3, 0, 2, 1, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 127, 0, 0, 0, 127, 0, 0, 0],
+      [7, 0, 0, 0, 3, 2, 0, 0, 0, 0, 0, 0],
       [2, 0, 1, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255],
       [1, 0, 0, 0, 1, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0],
       [5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0],
@@ -101,10 +105,10 @@ import Testing
       [0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0, 0, 0, 0, 0x3f, 0, 0, 0, 0])
     #expect(Array(delta.dropLast(8)) == expectedDelta)
     let chunk = Self.chunk.encode(compressor: NoCompressor())
-    let expectedChunk = Self.joined(
-      [1, 1, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0, 0, 54, 0, 0, 0],
+    let expectedChunk: [UInt8] = Self.joined(
+      [2, 1, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 62, 0, 0, 0, 62, 0, 0, 0],
       [1, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0x34, 0x12, 0, 0, 0, 0, 0, 0, 0],
-      [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+      [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
       [1, 1, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x3f])
     #expect(Array(chunk.dropLast(8)) == expectedChunk)
     for frame in [delta, chunk] {
@@ -114,17 +118,44 @@ import Testing
     }
   }
 
+  /// Weights in 16 bits stand in the table's place for them; the rest of the frame is as it was.
+  @Test(arguments: [
+    (WeightFormat.float16, [UInt8]([1, 0, 0x3c, 0, 0xc0, 0xff, 0x7b])),
+    (.bfloat16, [2, 0x80, 0x3f, 0, 0xc0, 0x80, 0x47]),
+  ])
+  func weightsTravelInSixteenBitsIfTheTableSaysSo(format: WeightFormat, expected: [UInt8]) throws {
+    let frame = SyncFrame(
+      kind: .delta, shard: ShardID(0), generation: 1, sequence: 1, newestMinutes: 0, reported: 0, watermarks: [],
+      receipts: [],
+      tables: [
+        SyncFrame.Table(table: 0, width: 3, format: format, fids: [1], tombstones: [], weights: [1, -2, 65_536])
+      ])
+    let bytes = frame.encode(compressor: NoCompressor())
+    #expect(Array(bytes.dropLast(8).suffix(6)) == Array(expected.dropFirst()))
+    #expect(bytes[32 + 4 + 8 + 2 + 4 + 1 + 1] == expected[0])
+    let weights = try Self.decodeFrame(bytes).tables[0].weights
+    #expect(weights == [1, -2, format == .float16 ? 65_504 : 65_536])
+    var unknown = bytes
+    unknown[32 + 4 + 8 + 2 + 4 + 1 + 1] = 3
+    var writer = BinaryWriter(capacity: 8)
+    writer.write(unknown.dropLast(8).withUnsafeBytes { Hashing.xxh3($0) })
+    unknown.replaceSubrange((unknown.count - 8)..., with: writer.bytes)
+    #expect(throws: MalformedBlob.self) { try Self.decodeFrame(unknown) }
+  }
+
   // MARK: - Round trips
 
   @Test func aSyncFrameReadsBackAsItWasWritten() throws {
     let last = SyncFrame(
       kind: .base(from: .start, next: nil), shard: ShardID(0), generation: .max, sequence: .max, newestMinutes: .max,
+      reported: .max,
       watermarks: [], receipts: [], tables: [])
     for frame in [Self.delta, Self.chunk, last] {
       for bytes in [frame.encode(compressor: NoCompressor()), frame.encode(compressor: RunLengthCompressor())] {
         let decoded = try Self.decodeFrame(bytes)
         #expect(decoded.kind == frame.kind && decoded.shard == frame.shard && decoded.generation == frame.generation)
         #expect(decoded.sequence == frame.sequence && decoded.newestMinutes == frame.newestMinutes)
+        #expect(decoded.reported == frame.reported)
         #expect(decoded.receipts == frame.receipts && decoded.tables == frame.tables)
         #expect(decoded.watermarks.elementsEqual(frame.watermarks) { $0 == $1 })
       }
@@ -136,7 +167,7 @@ import Testing
       partition: PartitionID(0), end: Offset(1), exampleCount: 1 << 33, oldestIngest: UnixTime(milliseconds: 0),
       newestIngest: UnixTime(milliseconds: 0))
     let frame = SyncFrame(
-      kind: .delta, shard: ShardID(0), generation: 1, sequence: 1, newestMinutes: 0, watermarks: [],
+      kind: .delta, shard: ShardID(0), generation: 1, sequence: 1, newestMinutes: 0, reported: 0, watermarks: [],
       receipts: [receipt],
       tables: [])
     #expect(try Self.decodeFrame(frame.encode(compressor: NoCompressor())).receipts[0].exampleCount == Int(UInt32.max))
@@ -243,7 +274,7 @@ import Testing
     }
     func sync(_ body: [UInt8]) throws {
       let request = try body.withUnsafeBytes { try SyncRequest(decoding: $0) }
-      _ = try server.sync(request, compressor: NoCompressor())
+      _ = try server.sync(request, limitBytes: ShardServer.syncReplyBytes, compressor: NoCompressor())
     }
     let decoders: [(blob: [UInt8], body: ([UInt8]) throws -> Void)] = [
       (TestSection.pull([section]), { _ = try server.pull($0) }),

@@ -26,11 +26,11 @@ import Testing
     tombstones: [Fid] = []
   ) -> SyncFrame {
     SyncFrame(
-      kind: kind, shard: ShardID(0), generation: generation, sequence: sequence, newestMinutes: 0,
+      kind: kind, shard: ShardID(0), generation: generation, sequence: sequence, newestMinutes: 0, reported: 0,
       watermarks: [(partition, Offset(watermark))], receipts: [],
       tables: [
         SyncFrame.Table(
-          table: 0, width: 2, fids: fids, tombstones: tombstones,
+          table: 0, width: 2, format: .float32, fids: fids, tombstones: tombstones,
           weights: [Float](repeating: Float(sequence), count: fids.count * 2))
       ])
   }

@@ -1,5 +1,6 @@
 import FreshetCore
 import FreshetModel
+import FreshetTable
 import Testing
 
 @testable import FreshetCluster
@@ -69,6 +70,33 @@ import Testing
     #expect(restarts > 60 && bases > 240, "\(restarts) restarts, \(bases) bases")
   }
 
+  @Test func rowsThatTravelInSixteenBitsArriveAsTheNearestOnes() throws {
+    for (seed, format) in [(UInt64(150), WeightFormat.float16), (151, .bfloat16), (152, .float16)] {
+      var options = SyncHarness.Options()
+      options.syncWeights = format
+      options.drops = 10
+      options.repeats = 10
+      _ = try run(options, seed: seed)
+    }
+  }
+
+  @Test func deltasThatTakeSeveralFramesAreRepairedLikeOthers() throws {
+    var split: UInt64 = 0
+    for seed in UInt64(160)..<190 {
+      var options = SyncHarness.Options()
+      options.deltaBodyBytes = 60
+      options.drops = 10
+      options.repeats = 10
+      options.corruptions = 5
+      options.swaps = 10
+      options.restarts = seed % 2 == 0 ? 10 : 0
+      if seed % 3 == 0 { options.deltaLogBytes = 2_000 }
+      let harness = try run(options, seed: seed)
+      split += harness.servers.reduce(0) { $0 + $1.statistics.deltasSplit }
+    }
+    #expect(split > 1_000)
+  }
+
   @Test func everyReceiptIsReleasedOnceAndOnlyWhenAllShardsHaveItsExamples() throws {
     for seed in UInt64(300)..<320 {
       var options = SyncHarness.Options()
@@ -95,10 +123,15 @@ import Testing
       options.drops = 20
       options.deltaLogBytes = 800
       options.chunkBytes = 64
+      options.startsWithBase = true
       let harness = try run(options, seed: seed)
       for receipt in harness.released { #expect(harness.sent.contains(receipt), "seed \(seed)") }
       #expect(Set(harness.released.map { "\($0)" }).count == harness.released.count, "seed \(seed): released twice")
       lost += harness.sent.count - harness.released.count
+      // Each is counted.
+      let received = harness.released.reduce(0) { $0 + $1.exampleCount }
+      let examples = harness.sent.reduce(0) { $0 + $1.exampleCount }
+      #expect(harness.replica.statistics.unmeasuredExamples == UInt64(examples - received), "seed \(seed)")
       bases += harness.replica.statistics.basesCompleted
     }
     // Receipts are lost only where a base took the place of deltas.
@@ -133,10 +166,12 @@ import Testing
     for (shard, width) in [(0, 7), (1, 2)] {
       let frame = SyncFrame(
         kind: .base(from: .start, next: nil), shard: ShardID(shard), generation: 1, sequence: 0, newestMinutes: 0,
+        reported: 0,
         watermarks: [], receipts: [],
         tables: [
           SyncFrame.Table(
-            table: 0, width: width, fids: [1], tombstones: [], weights: [Float](repeating: 1, count: width))
+            table: 0, width: width, format: .float32, fids: [1], tombstones: [],
+            weights: [Float](repeating: 1, count: width))
         ]
       ).encode(compressor: NoCompressor())
       let actions = frame.withUnsafeBytes { replica.handle(.frame(ServerID(0), $0), now: now) }
@@ -155,8 +190,9 @@ import Testing
     for generation in [position.generation, position.generation &+ 1] {
       let frame = SyncFrame(
         kind: .base(from: ShardPosition.BaseCursor(table: 2, cursor: 0), next: nil), shard: ShardID(0),
-        generation: generation, sequence: position.sequence, newestMinutes: 0, watermarks: [], receipts: [],
-        tables: [SyncFrame.Table(table: 2, width: 256, fids: [], tombstones: [], weights: [])]
+        generation: generation, sequence: position.sequence, newestMinutes: 0, reported: 0, watermarks: [],
+        receipts: [],
+        tables: [SyncFrame.Table(table: 2, width: 256, format: .float32, fids: [], tombstones: [], weights: [])]
       ).encode(compressor: NoCompressor())
       frame.withUnsafeBytes { _ = replica.handle(.frame(ServerID(0), $0), now: Instant(nanoseconds: 1)) }
       #expect(replica.rowCounts().map(\.rows) == rows)
@@ -177,7 +213,7 @@ import Testing
         shard: ShardID(0), table: 2, fids: fids, gradients: [Float](repeating: 1, count: fids.count * 256))
       _ = try server.push(
         TestSection.push([section]), PartitionID(0), epoch, number == 0 ? -1 : Int64(number), Int64(number + 1))
-      _ = server.sealDeltas(compressor: NoCompressor())
+      _ = server.sealDeltas(includingDense: true, compressor: NoCompressor())
       guard number == 0 else { continue }
       // A replica that is behind by deltas, not by a base.
       while case .sync(_, let body)? = requests.first, !replica.isReady {
@@ -201,7 +237,7 @@ import Testing
   ) {
     let now = Instant(nanoseconds: 1)
     let request = try body.withUnsafeBytes { try SyncRequest(decoding: $0) }
-    let frames = try server.sync(request, compressor: NoCompressor())
+    let frames = try server.sync(request, limitBytes: ShardServer.syncReplyBytes, compressor: NoCompressor())
     for frame in frames { frame.withUnsafeBytes { _ = replica.handle(.frame(ServerID(0), $0), now: now) } }
     return (replica.handle(.answered(ServerID(0), .success(())), now: now), frames.reduce(0) { $0 + $1.count })
   }

@@ -25,11 +25,11 @@ import Testing
     writer.removeAll()
     step.encodePush(ServerID(0), reportsHere: true, into: &writer)
     _ = try server.push(writer.bytes, PartitionID(0), server.claim(PartitionID(0)).epoch, from, to)
-    _ = server.sealDeltas(compressor: NoCompressor())
+    _ = server.sealDeltas(includingDense: true, compressor: NoCompressor())
     let now = Instant(nanoseconds: 1)
     for _ in 0..<8 {
       let request = SyncRequest(positions: replica.shards.map { ($0.id, $0.position) })
-      for frame in try server.sync(request, compressor: NoCompressor()) {
+      for frame in try server.sync(request, limitBytes: ShardServer.syncReplyBytes, compressor: NoCompressor()) {
         frame.withUnsafeBytes { _ = replica.handle(.frame(ServerID(0), $0), now: now) }
       }
     }

@@ -262,7 +262,9 @@ import Testing
     ]
     for (shard, position, kind) in cases {
       do {
-        _ = try server.sync(SyncRequest(positions: [(shard, position)]), compressor: NoCompressor())
+        _ = try server.sync(
+          SyncRequest(positions: [(shard, position)]), limitBytes: ShardServer.syncReplyBytes,
+          compressor: NoCompressor())
         Issue.record("not refused")
       } catch {
         #expect(error.kind == kind)
@@ -274,13 +276,13 @@ import Testing
     let server = TestModel.tiny.server(of: map, deltaLogBytes: 1)
     let epoch = server.claim(partition).epoch
     _ = try server.push(TestSection.push([section(a, 1)]), partition, epoch, -1, 1)
-    #expect(server.sealDeltas(compressor: RunLengthCompressor()))
+    #expect(server.sealDeltas(includingDense: true, compressor: RunLengthCompressor()))
     #expect(server.statistics.deltasSealed >= 1 && server.statistics.deltasDropped == server.statistics.deltasSealed)
     #expect(server.statistics.receiptsMerged == 0)
     for offset in 1...Int64(ShardState.maximumReceipts) + 1 {
       _ = try server.push(TestSection.push([], report: report(0)), partition, epoch, offset, offset + 1)
     }
-    _ = server.sealDeltas(compressor: RunLengthCompressor())
+    _ = server.sealDeltas(includingDense: true, compressor: RunLengthCompressor())
     #expect(server.statistics.receiptsMerged == 1)
   }
 
@@ -298,7 +300,7 @@ import Testing
     #expect(!server.mustSeal)
     removeOnce()
     #expect(server.mustSeal)
-    #expect(server.sealDeltas(compressor: RunLengthCompressor()))
+    #expect(server.sealDeltas(includingDense: true, compressor: RunLengthCompressor()))
     #expect(!server.mustSeal && table.removedCount(feed: ShardFeed.sync) == 0)
   }
 }

@@ -22,8 +22,10 @@ struct InferenceBench {
     let isDeep = hasMachine && Bool.random(using: &random)
     let widths = [1, 6, 16, 17, 32, 64, 80]
     shape = NetworkShape(
-      slots: Int.random(in: 1...9, using: &random), factors: factors, denseFeatures: Int.random(in: 0...5, using: &random),
-      hidden: isDeep ? (0..<Int.random(in: 1...3, using: &random)).map { _ in widths.randomElement(using: &random)! } : [],
+      slots: Int.random(in: 1...9, using: &random), factors: factors,
+      denseFeatures: Int.random(in: 0...5, using: &random),
+      hidden: isDeep
+        ? (0..<Int.random(in: 1...3, using: &random)).map { _ in widths.randomElement(using: &random)! } : [],
       hasFactorizationMachine: hasMachine, tasks: Int.random(in: 1...4, using: &random))
     mean = (0..<shape.slots).map { _ in Bool.random(using: &random) }
     var sides = FeatureSides(

@@ -23,7 +23,7 @@ import Testing
       let header = SnapshotHeader(
         id: id, kind: chain.isEmpty ? .base : .delta, shardCount: 16,
         parent: chain.last.flatMap { SnapshotHeader.Parent($0) }, takenAt: UnixTime(milliseconds: 1_700_000_000_000),
-        newestMinutes: 5,
+        copied: nil, newestMinutes: 5,
         progress: [PartitionProgress(partition: PartitionID(2), watermark: Offset(99), origin: .none)],
         tables: [
           TableSnapshot(

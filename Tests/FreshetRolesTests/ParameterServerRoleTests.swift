@@ -171,19 +171,19 @@ import Testing
       try await connection.send { ParameterServerCommand.sync(request).encode(into: &$0) }
     }
     let replies = try await withThrowingTaskGroup(of: RESPValue.self) { tasks in
-      for _ in 0..<ParameterServerEndpoint.maximumWaiting { tasks.addTask { try await wait(many) } }
+      for _ in 0..<SyncDesk.maximumWaiting { tasks.addTask { try await wait(many) } }
       let deadline = Instant.now().advanced(byMs: 10_000)
       var isFull = false
       while !isFull && Instant.now() < deadline {
         let info = ClusterStatus.parse(info: try await one.command(["INFO", "sync"]).text ?? "")
-        isFull = info["replicas_waiting"] == String(ParameterServerEndpoint.maximumWaiting)
+        isFull = info["replicas_waiting"] == String(SyncDesk.maximumWaiting)
       }
       #expect(isFull)
       let error = await #expect(throws: WireError.self) { try await wait(one) }
       #expect(error?.kind == .busy)
       return try await tasks.reduce(into: 0) { count, reply in count += reply.elements?.count == 0 ? 1 : 0 }
     }
-    #expect(replies == ParameterServerEndpoint.maximumWaiting)
+    #expect(replies == SyncDesk.maximumWaiting)
     let info = ClusterStatus.parse(info: try await one.command(["INFO", "sync"]).text ?? "")
     #expect(info["replicas_refused"] == "1" && info["replicas_waiting"] == "0")
     await many.close()

@@ -145,7 +145,7 @@ final class ServeFixture {
           $0, partition: partition, epoch: claim.epoch, from: claim.watermarks[0].watermark, to: Offset(offset + 1))
       }
       #expect(outcome == .applied)
-      _ = servers[server].sealDeltas(compressor: NoCompressor())
+      _ = servers[server].sealDeltas(includingDense: true, compressor: NoCompressor())
     }
     offset += 1
   }
@@ -181,7 +181,8 @@ final class ServeFixture {
         continue
       }
       let request = try body.withUnsafeBytes { try SyncRequest(decoding: $0) }
-      let frames = try servers[server.value].sync(request, compressor: NoCompressor())
+      let frames = try servers[server.value].sync(
+        request, limitBytes: ShardServer.syncReplyBytes, compressor: NoCompressor())
       if frames.isEmpty { continue }
       for frame in frames {
         reported += try perform(frame.withUnsafeBytes { replica.handle(.frame(server, $0), now: .now()) })
@@ -225,7 +226,7 @@ final class ServeFixture {
       encoder.write(recommendation: recommendation.result)
     case .models: engine.writeModels(to: &encoder, now: .now())
     case .row(let table, let fid): encoder.write(row: try engine.row(table: table, fid: fid))
-    case .info: Issue.record("INFO is the endpoint's")
+    case .info, .checksum: Issue.record("INFO is the endpoint's")
     }
     var decoder = RESPReplyDecoder(limits: .replies)
     decoder.append(encoder.buffer)

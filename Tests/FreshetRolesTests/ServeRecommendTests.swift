@@ -79,7 +79,8 @@ import Testing
     let fixture = try ServeFixture.ready()
     #expect(
       fixture.refusal("RECOMMEND shop user_id=1 year=1990 TOPK 3")
-        == "ERR field `year` is the item's, and RECOMMEND takes the items from the catalog; leave it out or say it behind WHERE")
+        == "ERR field `year` is the item's, and RECOMMEND takes the items from the catalog; leave it out or say it behind WHERE"
+    )
     #expect(
       fixture.refusal("RECOMMEND shop user_id=1 TOPK 3 EXCLUDE x")
         == #"ERR field `item_id` must be an integer of 64 bits, is "x""#)
@@ -105,7 +106,8 @@ import Testing
     #expect(
       fixture.refusal("RECOMMEND shop user_id=1 TOPK 3 WHERE age=3")
         == "ERR field `age` behind WHERE is not one of the item's")
-    #expect(fixture.refusal("RECOMMEND shop user_id=1 TOPK 3 WHERE colour=red").hasPrefix("ERR model shop has no field"))
+    #expect(
+      fixture.refusal("RECOMMEND shop user_id=1 TOPK 3 WHERE colour=red").hasPrefix("ERR model shop has no field"))
     #expect(
       fixture.refusal("RECOMMEND shop user_id=1 TOPK 3 WHERE year=soon")
         == #"ERR field `year` must be an integer of 64 bits, is "soon""#)

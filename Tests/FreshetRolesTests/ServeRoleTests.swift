@@ -48,15 +48,18 @@ private struct RunningServer {
     let endpoint = try await loop.submit {
       NIOLoopBound(
         ParameterServerEndpoint(
-          phase: .open(ShardServer(configuration: machine), nil), servers: [], taskCount: 2), eventLoop: loop)
+          phase: .open(ShardServer(configuration: machine), nil),
+          sync: SyncDesk.Settings(intervalMs: 20, denseIntervalMs: nil, bytesPerSecond: nil), servers: [], taskCount: 2,
+          slotTables: tables.slotTableCount),
+        eventLoop: loop)
     }.get()
     let listener = try await RESPServer.start(
       .standard(
         host: "127.0.0.1", port: 0, password: "secret", serverName: "ps", serverVersion: "0",
         commands: ParameterServerCommand.descriptions, settings: [:]), on: group
     ) { endpoint.value.handle($0, $1) }
-    let seal = loop.scheduleRepeatedTask(initialDelay: .milliseconds(20), delay: .milliseconds(20)) { _ in
-      endpoint.value.seal()
+    let seal = loop.scheduleRepeatedTask(initialDelay: .milliseconds(10), delay: .milliseconds(10)) { _ in
+      endpoint.value.tickSync()
     }
     return RunningServer(listener: listener, seal: seal)
   }

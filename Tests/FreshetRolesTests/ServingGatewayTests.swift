@@ -15,6 +15,7 @@ private final class RecordingService: ScoringService {
     var tasks: [String] = []
     var fields: [RequestField] = []
     var topK = 0
+    var filters: [RequestField] = []
     var exclude: [String] = []
   }
 
@@ -122,7 +123,7 @@ private final class RecordingService: ScoringService {
   @Test func recommendationsTakeFieldsFromTheQueryOrTheBody() async throws {
     let service = RecordingService()
     let (_, body) = try await Self.ask(
-      service, "GET", "/v1/recommend/shop:buy?user_id=1&tags=x&tags=y&topk=3&exclude=4&exclude=5,6")
+      service, "GET", "/v1/recommend/shop:buy?user_id=1&tags=x&tags=y&topk=3&where.brand=b&exclude=4&exclude=5,6")
     #expect(body == #"{"model":"shop","task":"buy","items":[{"id":"b\"","score":0.75},{"id":"a","score":0.5}]}"#)
     let byQuery = service.asked
     #expect(
@@ -130,8 +131,9 @@ private final class RecordingService: ScoringService {
     #expect(byQuery.topK == 3 && byQuery.exclude == ["4", "5,6"] && byQuery.tasks == ["buy"])
     _ = try await Self.ask(
       service, "POST", "/v1/recommend/shop:buy",
-      #"{"context":{"user_id":1,"tags":["x","y"],"zip":null},"topk":3,"exclude":[4,"5,6"]}"#)
+      #"{"context":{"user_id":1,"tags":["x","y"],"zip":null},"topk":3,"where":{"brand":"b"},"exclude":[4,"5,6"]}"#)
     #expect(service.asked.fields == byQuery.fields && service.asked.exclude == byQuery.exclude)
+    #expect(byQuery.filters == [RequestField(name: "brand", value: "b")] && service.asked.filters == byQuery.filters)
     _ = try await Self.ask(service, "POST", "/v1/recommend/shop", "{}")
     #expect(service.asked.topK == 10 && service.asked.tasks == ["click"])
   }

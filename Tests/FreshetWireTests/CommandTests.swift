@@ -28,6 +28,7 @@ import Testing
   static let blob = ByteBuffer(bytes: [0, 13, 10, 255])
   static let parameterServerCommands: [ParameterServerCommand] = [
     .claim(PartitionID(3)), .pull(blob), .sync(blob), .row(table: "embedding", fid: .max), .metrics, .snapshot,
+    .checksum(format: nil), .checksum(format: "fp16"),
     .info(section: nil), .info(section: "shards"),
     .push(PartitionID(0), Epoch(.max), from: .none, to: Offset(.max), blob),
   ]
@@ -36,7 +37,7 @@ import Testing
     .score(
       model: "m", fields: [RequestField(name: "user_id", value: "1"), RequestField(name: "q", value: "a=b")],
       candidates: RequestCandidates(field: "item_id", values: ["1", "", "TOPK"])),
-    .scoreJSON(model: "m", blob), .models, .row(table: "t", fid: 0), .info(section: nil),
+    .scoreJSON(model: "m", blob), .models, .row(table: "t", fid: 0), .checksum, .info(section: nil),
     .recommend(model: "m", fields: [RequestField(name: "g", value: "")], topK: 10_000, filters: [], exclude: []),
     .recommend(model: "m", fields: [], topK: 1, filters: [], exclude: ["5", "6"]),
     .recommend(

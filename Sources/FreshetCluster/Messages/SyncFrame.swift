@@ -1,17 +1,18 @@
 import FreshetCore
+import FreshetTable
 
 /// A piece of a shard on its way to a replica: a delta (rows touched between two sequences), or a chunk of a base.
 ///
-/// Layout of a frame: `u8 version = 1, u8 kind (0 delta, 1 base), u16 shard, u64 generation, u64 sequence, u8 compression,
+/// Layout of a frame: `u8 version = 2, u8 kind (0 delta, 1 base), u16 shard, u64 generation, u64 sequence, u8 compression,
 /// u8 × 3 zero, u32 body bytes, u32 bytes as sent`, the body (possibly compressed), `u64` XXH3 of all bytes before it.
 ///
 /// Body: for a base `u8 table, u64 cursor` where the chunk begins, `u8 table, u64 cursor` where the next one does, `u8 last`;
-/// then `u32` newest event minutes; `u16` watermarks, each
+/// then `u32` newest event minutes; `u64` examples reported; `u16` watermarks, each
 /// `i32 partition, i64 offset`; `u32` receipts, each `i32 partition, i64 end, u32 examples, i64 oldest ms, i64 newest ms`;
-/// `u8` tables, each `u8 table, u8 zero, u16 width, u32 rows, u32 tombstones`, the rows' fids, the tombstones' fids, the
-/// rows' weights (`f32`).
+/// `u8` tables, each `u8 table, u8 format of weights (0 fp32, 1 fp16, 2 bf16), u16 width, u32 rows, u32 tombstones`, the rows'
+/// fids, the tombstones' fids, the rows' weights.
 public struct SyncFrame: Sendable {
-  public static let version: UInt8 = 1
+  public static let version: UInt8 = 2
   static let headBytes = 32
 
   public enum Kind: Sendable, Equatable {
@@ -25,14 +26,17 @@ public struct SyncFrame: Sendable {
   public struct Table: Sendable, Equatable {
     public let table: Int
     public let width: Int
+    /// What the weights travel as.
+    public let format: WeightFormat
     public var fids: [Fid]
     public var tombstones: [Fid]
-    /// Row-major `fids.count × width`.
+    /// Row-major `fids.count × width`; encoding rounds them to the format.
     public var weights: [Float]
 
-    public init(table: Int, width: Int, fids: [Fid], tombstones: [Fid], weights: [Float]) {
+    public init(table: Int, width: Int, format: WeightFormat, fids: [Fid], tombstones: [Fid], weights: [Float]) {
       self.table = table
       self.width = width
+      self.format = format
       self.fids = fids
       self.tombstones = tombstones
       self.weights = weights
@@ -45,12 +49,15 @@ public struct SyncFrame: Sendable {
   /// A delta's own number; for a base chunk the number of the last delta that it includes.
   public let sequence: UInt64
   public let newestMinutes: UInt32
+  /// Examples that the shard's receipts of this generation have stood for, up to this sequence: a replica that gets a base in
+  /// place of deltas sees by it how many it has no receipt for.
+  public let reported: UInt64
   public let watermarks: [(partition: PartitionID, offset: Offset)]
   public let receipts: [BatchReceipt]
   public let tables: [Table]
 
   public init(
-    kind: Kind, shard: ShardID, generation: UInt64, sequence: UInt64, newestMinutes: UInt32,
+    kind: Kind, shard: ShardID, generation: UInt64, sequence: UInt64, newestMinutes: UInt32, reported: UInt64,
     watermarks: [(partition: PartitionID, offset: Offset)], receipts: [BatchReceipt], tables: [Table]
   ) {
     self.kind = kind
@@ -58,6 +65,7 @@ public struct SyncFrame: Sendable {
     self.generation = generation
     self.sequence = sequence
     self.newestMinutes = newestMinutes
+    self.reported = reported
     self.watermarks = watermarks
     self.receipts = receipts
     self.tables = tables
@@ -84,8 +92,10 @@ public struct SyncFrame: Sendable {
   }
 
   private func encodeBody() -> [UInt8] {
-    let rowBytes = tables.reduce(0) { $0 + $1.fids.count * (8 + 4 * $1.width) + $1.tombstones.count * 8 }
-    var writer = BinaryWriter(capacity: rowBytes + 64 + watermarks.count * 12 + receipts.count * 32)
+    let rowBytes = tables.reduce(0) {
+      $0 + $1.fids.count * (8 + $1.format.byteCount * $1.width) + $1.tombstones.count * 8
+    }
+    var writer = BinaryWriter(capacity: rowBytes + 96 + watermarks.count * 12 + receipts.count * 32)
     if case .base(let from, let next) = kind {
       writer.write(UInt8(from.table))
       writer.write(from.cursor)
@@ -94,6 +104,7 @@ public struct SyncFrame: Sendable {
       writer.write(UInt8(next == nil ? 1 : 0))
     }
     writer.write(newestMinutes)
+    writer.write(reported)
     writer.write(UInt16(watermarks.count))
     for (partition, offset) in watermarks {
       writer.write(partition.value)
@@ -111,13 +122,18 @@ public struct SyncFrame: Sendable {
     writer.write(UInt8(tables.count))
     for table in tables {
       writer.write(UInt8(table.table))
-      writer.write(UInt8(0))
+      writer.write(table.format.code)
       writer.write(UInt16(table.width))
       writer.write(UInt32(table.fids.count))
       writer.write(UInt32(table.tombstones.count))
       table.fids.withUnsafeBufferPointer { writer.write(fids: $0) }
       table.tombstones.withUnsafeBufferPointer { writer.write(fids: $0) }
-      table.weights.withUnsafeBufferPointer { writer.write(floats: $0) }
+      table.weights.withUnsafeBufferPointer { weights in
+        if table.format == .float32 { return writer.write(floats: weights) }
+        writer.writeUninitialized(count: weights.count * table.format.byteCount) { output in
+          if let start = output.baseAddress { table.format.encode(weights, into: start) }
+        }
+      }
     }
     return writer.bytes
   }
@@ -158,6 +174,7 @@ public struct SyncFrame: Sendable {
     let decoded = try Body(decoding: body, isBase: kindCode == 1)
     kind = decoded.from.map { .base(from: $0, next: decoded.next) } ?? .delta
     newestMinutes = decoded.newestMinutes
+    reported = decoded.reported
     watermarks = decoded.watermarks
     receipts = decoded.receipts
     tables = decoded.tables
@@ -170,6 +187,7 @@ private struct Body {
   var from: ShardPosition.BaseCursor?
   var next: ShardPosition.BaseCursor?
   var newestMinutes: UInt32 = 0
+  var reported: UInt64 = 0
   var watermarks: [(partition: PartitionID, offset: Offset)] = []
   var receipts: [BatchReceipt] = []
   var tables: [SyncFrame.Table] = []
@@ -194,6 +212,7 @@ private struct Body {
       next = isLast == 1 ? nil : ShardPosition.BaseCursor(table: table, cursor: cursor)
     }
     newestMinutes = try reader.read()
+    reported = try reader.read()
     for _ in 0..<Int(try reader.read(UInt16.self)) {
       let partition = PartitionID(try reader.read(Int32.self))
       watermarks.append((partition, Offset(try reader.read(Int64.self))))
@@ -211,7 +230,9 @@ private struct Body {
 
   private static func table(from reader: inout BinaryReader) throws(MalformedBlob) -> SyncFrame.Table {
     let table = Int(try reader.read(UInt8.self))
-    guard try reader.read(UInt8.self) == 0 else { throw reader.malformed("a byte that must be 0 is not") }
+    guard let format = WeightFormat(code: try reader.read()) else {
+      throw reader.malformed("unknown format of weights")
+    }
     let width = Int(try reader.read(UInt16.self))
     let rows = Int(try reader.read(UInt32.self))
     let tombstones = Int(try reader.read(UInt32.self))
@@ -220,8 +241,20 @@ private struct Body {
     }
     let fids = try array(of: Fid.self, count: rows, from: &reader)
     let dead = try array(of: Fid.self, count: tombstones, from: &reader)
-    let weights = try array(of: Float.self, count: rows * width, from: &reader)
-    return SyncFrame.Table(table: table, width: width, fids: fids, tombstones: dead, weights: weights)
+    let weights = try weights(format, count: rows * width, from: &reader)
+    return SyncFrame.Table(table: table, width: width, format: format, fids: fids, tombstones: dead, weights: weights)
+  }
+
+  private static func weights(
+    _ format: WeightFormat, count: Int, from reader: inout BinaryReader
+  ) throws(MalformedBlob) -> [Float] {
+    let raw = try reader.readBytes(count * format.byteCount)
+    return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      if let source = raw.baseAddress, let target = buffer.baseAddress {
+        format.decode(source, count: count, into: target)
+      }
+      initialized = count
+    }
   }
 
   /// Copies packed elements to where they are aligned.

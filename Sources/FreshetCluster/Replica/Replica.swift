@@ -33,6 +33,8 @@ public final class Replica {
     /// Frames whose checksum or format was wrong; the replica asked again.
     public var malformed: UInt64 = 0
     public var basesCompleted: UInt64 = 0
+    /// Examples whose freshness nobody will know: a base took the place of the deltas that had their receipts.
+    public var unmeasuredExamples: UInt64 = 0
   }
 
   /// A frame's body is refused above this.
@@ -58,14 +60,29 @@ public final class Replica {
   public private(set) var statistics = Statistics()
 
   /// - Parameter weightFormat: What the copy's embeddings are kept as.
-  public init(
+  public convenience init(
     tables: ModelTables, map: ShardMap, weightFormat: WeightFormat, compressor: any BlockCompressor, seed: UInt64
+  ) {
+    self.init(
+      tables: tables, map: map, weightFormat: weightFormat, compressor: compressor, seed: seed, isSaved: false,
+      restored: nil)
+  }
+
+  /// - Parameters:
+  ///   - isSaved: Whether a `SnapshotKeeper` is to save the copy.
+  ///   - restored: What to begin with, read for the same tables, shards and format; it is used up. Nil: nothing.
+  public init(
+    tables: ModelTables, map: ShardMap, weightFormat: WeightFormat, compressor: any BlockCompressor, seed: UInt64,
+    isSaved: Bool, restored: RestoredReplica?
   ) {
     self.tables = tables
     self.map = map
     self.compressor = compressor
     let layouts = tables.servingLayouts(weightFormat: weightFormat)
-    shards = (0..<map.shardCount).map { ReplicaShard(id: ShardID($0), layouts: layouts) }
+    shards = (0..<map.shardCount).map { number in
+      restored?.take(ShardID(number)).map { ReplicaShard($0) }
+        ?? ReplicaShard(id: ShardID(number), layouts: layouts, isSaved: isSaved)
+    }
     content = ReplicaContent(tables: tables, shards: shards)
     servers = (0..<map.serverCount).map {
       Server(backoff: Backoff(baseMs: 100, capMs: 2_000, seed: seed ^ UInt64($0)))
@@ -240,7 +257,10 @@ public final class Replica {
       statistics.rows += UInt64(table.fids.count)
       statistics.tombstones += UInt64(table.tombstones.count)
     }
-    if case .base(_, next: nil) = frame.kind { statistics.basesCompleted += 1 }
+    if case .base(let from, let next) = frame.kind {
+      if from == .start { statistics.unmeasuredExamples = shards.reduce(0) { $0 + $1.unmeasuredExamples } }
+      if next == nil { statistics.basesCompleted += 1 }
+    }
     pendingReceipts += frame.receipts
     // Far behind, a receipt more or less says nothing new.
     if pendingReceipts.count > ShardState.maximumReceipts * 4 { BatchReceipt.coarsen(&pendingReceipts) }

@@ -31,7 +31,7 @@ public final class ReplicaReader {
   /// - Precondition: Not inside another `read` of this reader.
   @inline(__always)
   public func read<Result, Failure: Error>(
-    _ body: (borrowing ReplicaView) throws(Failure) -> Result
+    _ body: (ReplicaView) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     precondition(!isInside, "a read inside a read")
     isInside = true
@@ -59,7 +59,7 @@ public struct ReplicaReaders: Sendable {
 }
 
 /// A replica's rows, as they are during one `ReplicaReader.read`.
-public struct ReplicaView: ~Copyable {
+public struct ReplicaView {
   let content: ReplicaContent
 
   /// Rises whenever a row of the dense table changes.

@@ -16,12 +16,36 @@ final class ReplicaShard {
   private(set) var isComplete = false
   /// When the copy was last known to have everything that its server had sealed.
   private(set) var lastCurrent: Instant?
+  /// `SyncFrame.reported` of the last frame applied.
+  private(set) var reported: UInt64 = 0
+  /// Examples of whose receipts this copy has got none, since a base took the place of their deltas.
+  private(set) var unmeasuredExamples: UInt64 = 0
   /// Marks the rows of the current base, so that rows the base does not hold can be found when it is complete.
-  private var baseRound: UInt32 = 0
+  private(set) var baseRound: UInt32 = 0
+  /// Frames applied.
+  private(set) var frames: UInt64 = 0
+  /// `SnapshotSource.changes`.
+  private(set) var changes: UInt64 = 0
 
-  init(id: ShardID, layouts: [TableLayout]) {
+  /// - Parameter isSaved: Whether a `SnapshotKeeper` is to save the copy.
+  init(id: ShardID, layouts: [TableLayout], isSaved: Bool = false) {
     self.id = id
-    tables = layouts.map { EmbeddingTable(layout: $0, feeds: 0) }
+    tables = layouts.map { EmbeddingTable(layout: $0, feeds: 0, isSnapshotted: isSaved) }
+  }
+
+  /// A copy that goes on from what was saved.
+  init(_ restored: RestoredReplica.Shard) {
+    id = restored.state.id
+    tables = restored.state.tables
+    position = ShardPosition(
+      generation: restored.position.generation, sequence: restored.position.sequence, base: nil)
+    reported = restored.position.reported
+    watermarks = restored.state.watermarks
+    promised = watermarks
+    newestMinutes = restored.state.newestMinutes
+    baseRound = restored.state.tableMinutes[0]
+    isComplete = true
+    lastCurrent = restored.lastCurrent
   }
 
   enum Outcome: Equatable {
@@ -48,6 +72,7 @@ final class ReplicaShard {
     case .base(let from, let next):
       let isOtherLife = position.generation != frame.generation
       if from == .start && (isOtherLife || frame.sequence > position.sequence) {
+        noteUnmeasured(frame, isOtherLife: isOtherLife)
         beginBase(isOtherLife: isOtherLife)
       } else if isOtherLife || frame.sequence > position.sequence {
         return .gap
@@ -56,6 +81,7 @@ final class ReplicaShard {
       }
       position = ShardPosition(generation: frame.generation, sequence: frame.sequence, base: next)
     }
+    reported = frame.reported
     for table in frame.tables { content.apply(table, to: tables[table.table], minutes: baseRound) }
     for (partition, offset) in frame.watermarks { promised[partition] = offset }
     if position.base == nil { watermarks = promised }
@@ -65,12 +91,20 @@ final class ReplicaShard {
       for table in tables { content.removeRows(of: table, updatedBefore: baseRound) }
       isComplete = true
     }
+    frames += 1
+    if isComplete { changes += 1 }
     return .applied
   }
 
   /// The server had nothing newer.
   func confirmCurrent(now: Instant) {
     if isComplete && position.base == nil { lastCurrent = now }
+  }
+
+  /// What was learned before this copy had anything is nobody's loss.
+  private func noteUnmeasured(_ base: SyncFrame, isOtherLife: Bool) {
+    guard position.generation != 0 else { return }
+    unmeasuredExamples += isOtherLife ? base.reported : base.reported - min(base.reported, reported)
   }
 
   /// Rows of the old copy go on answering until the base is complete.

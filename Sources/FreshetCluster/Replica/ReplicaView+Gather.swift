@@ -14,7 +14,8 @@ extension ReplicaView {
     guard !requests.isEmpty else { return }
     content.embeddings.withUnsafeBufferPointer { tables in
       // An array of objects is one of references; counting them for each row would cost more than the row.
-      tables.baseAddress.unsafelyUnwrapped.withMemoryRebound(to: Unmanaged<EmbeddingTable>.self, capacity: tables.count) {
+      tables.baseAddress.unsafelyUnwrapped.withMemoryRebound(to: Unmanaged<EmbeddingTable>.self, capacity: tables.count)
+      {
         EmbeddingTable.copyRows(requests, of: $0, into: output, stride: stride, found: found)
       }
     }

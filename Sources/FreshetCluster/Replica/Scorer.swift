@@ -96,7 +96,7 @@ public final class Scorer {
   }
 
   /// Takes note of what has changed in the copy; first in a `read`.
-  public func enter(_ view: borrowing ReplicaView) {
+  public func enter(_ view: ReplicaView) {
     if denseVersion != view.denseVersion {
       for chunk in 0..<tables.denseLayout.chunkCount {
         _ = view.copyWeights(
@@ -164,7 +164,7 @@ public final class Scorer {
   }
 
   /// Copies the rows of what has been added since the last time; inside a `read`.
-  public func gather(_ view: borrowing ReplicaView) {
+  public func gather(_ view: ReplicaView) {
     let first = found.count
     let count = rowRequests.count - first
     guard count > 0 else { return }

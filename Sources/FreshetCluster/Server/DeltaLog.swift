@@ -6,6 +6,8 @@ struct DeltaLog {
   let generation: UInt64
   /// The last sealed delta; 0 before the first.
   private(set) var sequence: UInt64 = 0
+  /// Examples that the receipts of the sealed deltas have stood for.
+  private(set) var reported: UInt64 = 0
   private var frames: [[UInt8]] = []
   private var sizeBytes = 0
   private let maximumBytes: Int
@@ -19,9 +21,11 @@ struct DeltaLog {
   var nextSequence: UInt64 { sequence + 1 }
 
   /// Adds the delta of `nextSequence`; the oldest ones go when there are too many bytes.
+  /// - Parameter reported: Including those of this delta.
   /// - Returns: How many went.
-  mutating func append(_ frame: [UInt8]) -> Int {
+  mutating func append(_ frame: [UInt8], reported: UInt64) -> Int {
     sequence += 1
+    self.reported = reported
     frames.append(frame)
     sizeBytes += frame.count
     var dropped = 0
@@ -31,6 +35,11 @@ struct DeltaLog {
     }
     frames.removeFirst(dropped)
     return dropped
+  }
+
+  /// Whether there is anything that a replica at this position lacks.
+  func hasNews(for position: ShardPosition) -> Bool {
+    position.generation != generation || position.sequence != sequence || position.base != nil
   }
 
   /// The deltas after `sequence`, or nil if some of them are gone (or never were).

@@ -20,13 +20,19 @@ public final class ShardServer {
     public let maximumRows: Int
     /// Rows of a chunk of a base are chosen so that their weights stay near this.
     public let baseChunkBytes: Int
+    /// Rows and tombstones of a delta beyond this go into another one. Well below what replicas refuse.
+    public let deltaBodyBytes: Int
+    /// By table, what its weights travel to replicas as.
+    public let syncFormats: [WeightFormat]
     /// Whether a `SnapshotKeeper` is to take snapshots of the shards.
     public let isSnapshotted: Bool
 
     public init(
       map: ShardMap, server: ServerID, layouts: [TableLayout], generation: UInt64, deltaLogBytes: Int, maximumRows: Int,
-      baseChunkBytes: Int = 256 << 10, isSnapshotted: Bool = false
+      syncFormats: [WeightFormat]? = nil, baseChunkBytes: Int = 256 << 10, deltaBodyBytes: Int = 8 << 20,
+      isSnapshotted: Bool = false
     ) {
+      precondition(deltaBodyBytes <= Replica.maximumBodyBytes / 2)
       self.map = map
       self.server = server
       self.layouts = layouts
@@ -34,12 +40,15 @@ public final class ShardServer {
       self.deltaLogBytes = deltaLogBytes
       self.maximumRows = maximumRows
       self.baseChunkBytes = baseChunkBytes
+      self.deltaBodyBytes = deltaBodyBytes
+      self.syncFormats = syncFormats ?? layouts.map { _ in .float32 }
       self.isSnapshotted = isSnapshotted
     }
 
     func emptyShard(_ shard: ShardID) -> ShardState {
       ShardState(
-        id: shard, layouts: layouts.map { $0.share(ofShards: map.shardCount) }, isSnapshotted: isSnapshotted)
+        id: shard, layouts: layouts.map { $0.share(ofShards: map.shardCount) }, feeds: ShardFeed.count,
+        isSnapshotted: isSnapshotted)
     }
 
     /// The epoch before the first claim of a partition: the life's generation above 28 bits for the claims to come, below
@@ -66,7 +75,14 @@ public final class ShardServer {
     public var watermarkRefusals: UInt64 = 0
     public var deltasSealed: UInt64 = 0
     public var deltaBytes: UInt64 = 0
+    /// Deltas that were only a part because one frame would have been too large.
+    public var deltasSplit: UInt64 = 0
+    /// Base chunks sent.
     public var baseChunks: UInt64 = 0
+    /// Of them, those that had been encoded for another replica.
+    public var baseChunksShared: UInt64 = 0
+    /// How often a replica of this generation got a base because its deltas were no longer held.
+    public var replicasRebased: UInt64 = 0
     /// Deltas given up because the log of a shard had reached its bytes.
     public var deltasDropped: UInt64 = 0
     /// How often receipts were merged because there were too many between two deltas.
@@ -79,6 +95,7 @@ public final class ShardServer {
   var deltaLogs: [DeltaLog?]
   /// What the last sealed delta said, for base chunks: they promise no more than that.
   var sealedWatermarks: [[(partition: PartitionID, offset: Offset)]]
+  var baseChunks = BaseChunkCache(maximumBytes: ShardServer.sharedChunkBytes)
   var expirySweep: ExpirySweep
   private var epochs: [PartitionID: Epoch] = [:]
   public internal(set) var statistics = Statistics()

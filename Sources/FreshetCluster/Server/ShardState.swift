@@ -34,10 +34,12 @@ final class ShardState {
   /// How often a watermark has moved in this life: equal numbers mean that nothing was learned in between.
   private(set) var changes: UInt64 = 0
 
-  /// - Parameter isSnapshotted: Whether tables keep account of what a delta snapshot needs.
-  init(id: ShardID, layouts: [TableLayout], isSnapshotted: Bool) {
+  /// - Parameters:
+  ///   - feeds: `ShardFeed.count`; 0 for a copy that nobody learns from.
+  ///   - isSnapshotted: Whether tables keep account of what a delta snapshot needs.
+  init(id: ShardID, layouts: [TableLayout], feeds: Int, isSnapshotted: Bool) {
     self.id = id
-    tables = layouts.map { EmbeddingTable(layout: $0, feeds: ShardFeed.count, isSnapshotted: isSnapshotted) }
+    tables = layouts.map { EmbeddingTable(layout: $0, feeds: feeds, isSnapshotted: isSnapshotted) }
     tableMinutes = layouts.map { _ in 0 }
     expiryCauses = layouts.map { _ in 0 }
   }

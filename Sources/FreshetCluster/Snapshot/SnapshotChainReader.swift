@@ -6,21 +6,32 @@ import FreshetTable
 struct SnapshotChainReader {
   let store: any FileStore
   let compressor: any BlockCompressor
-  let configuration: ShardServer.Configuration
+  let shardCount: Int
+  /// Makes what is to be filled.
+  let emptyShard: (ShardID) -> ShardState
+  /// Where to put the files that do not fit: the key of the configuration.
+  let storeKey: String
   private(set) var bytesRead = 0
+  /// Of the last file of the chain, once it has been read.
+  private(set) var header: SnapshotHeader?
   /// What was left out because the configuration has changed.
   private(set) var notes: [String] = []
 
-  init(store: any FileStore, compressor: any BlockCompressor, configuration: ShardServer.Configuration) {
+  init(
+    store: any FileStore, compressor: any BlockCompressor, shardCount: Int, storeKey: String,
+    emptyShard: @escaping (ShardID) -> ShardState
+  ) {
     self.store = store
     self.compressor = compressor
-    self.configuration = configuration
+    self.shardCount = shardCount
+    self.storeKey = storeKey
+    self.emptyShard = emptyShard
   }
 
   /// - Throws: `mismatch` if the files are of other tables than the configuration's; anything else says that the chain is not
   ///   whole.
   mutating func read(_ manifest: SnapshotManifest) throws(SnapshotError) -> ShardState {
-    let state = configuration.emptyShard(manifest.id.shard)
+    let state = emptyShard(manifest.id.shard)
     var parent: SnapshotFile?
     for (position, file) in manifest.chain.enumerated() {
       let isLast = position == manifest.chain.count - 1
@@ -94,6 +105,7 @@ struct SnapshotChainReader {
       table.restore(head)
     }
     state.restore(header, validation: validation)
+    self.header = header
   }
 
   /// Whether the sketch in the file is one of the table's.
@@ -107,10 +119,10 @@ struct SnapshotChainReader {
       SnapshotError(
         .mismatch,
         "\(name) does not fit the configuration: \(what). Go back to the configuration that it was written with, or give "
-          + "snapshot.store another place to start from nothing")
+          + "\(storeKey) another place to start from nothing")
     }
-    guard header.shardCount == configuration.map.shardCount else {
-      throw mismatch("it is of \(header.shardCount) shards, cluster.shards is \(configuration.map.shardCount)")
+    guard header.shardCount == shardCount else {
+      throw mismatch("it is of \(header.shardCount) shards, cluster.shards is \(shardCount)")
     }
     let saved = header.tables.map(\.shape)
     let wanted = state.tables.map { TableShape($0.layout) }

@@ -1,7 +1,7 @@
 import FreshetCore
 import FreshetTable
 
-/// The snapshot that is being copied out of a shard, slice by slice, on the shard's own thread.
+/// The snapshot that is being copied out of a shard, slice by slice, on the thread that owns it.
 struct SnapshotCopy {
   private enum Stage {
     case tombstones(table: Int, chunk: Int, from: Int)
@@ -15,7 +15,7 @@ struct SnapshotCopy {
   let ticket: UInt64
   let shard: ShardID
   let plan: SnapshotPlan
-  /// `ShardState.changes` at the cut.
+  /// `SnapshotSource.changes` at the cut.
   let changes: UInt64
   let beganAt: Instant
   /// Rows that the cut holds, in all tables.
@@ -49,11 +49,11 @@ struct SnapshotCopy {
 
   /// Copies one slice.
   /// - Returns: The part that it completed, if it did.
-  mutating func advance(_ state: ShardState) -> SnapshotPart? {
+  mutating func advance(_ shardTables: [EmbeddingTable]) -> SnapshotPart? {
     switch stage {
     case .tombstones(let table, let chunk, let from): return takeTombstones(table, chunk, from)
-    case .rows(let table): return takeRows(table, state.tables[table])
-    case .sketch(let table, let offset): return takeSketch(table, offset, state.tables[table])
+    case .rows(let table): return takeRows(table, shardTables[table])
+    case .sketch(let table, let offset): return takeSketch(table, offset, shardTables[table])
     case .validation(let number):
       stage = number + 1 < cut.validation.count ? .validation(number + 1) : .end
       return .validation(
@@ -66,15 +66,15 @@ struct SnapshotCopy {
   }
 
   /// Releases what the tables hold for the cut.
-  func abandon(_ state: ShardState) {
+  func abandon(_ shardTables: [EmbeddingTable]) {
     guard let first = firstOpenTable else { return }
-    for table in state.tables[first...] { table.abandonCut() }
+    for table in shardTables[first...] { table.abandonCut() }
   }
 
   /// Memory of rows that changed before they were copied.
-  func sideBytes(_ state: ShardState) -> Int {
+  func sideBytes(_ shardTables: [EmbeddingTable]) -> Int {
     guard let first = firstOpenTable else { return 0 }
-    return state.tables[first...].reduce(0) { $0 + $1.cutSideBytes }
+    return shardTables[first...].reduce(0) { $0 + $1.cutSideBytes }
   }
 
   /// The first table whose cut has not been ended; nil once all have.

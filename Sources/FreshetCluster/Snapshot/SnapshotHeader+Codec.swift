@@ -4,7 +4,7 @@ import FreshetTable
 extension SnapshotHeader {
   func encode(into writer: inout BinaryWriter) {
     writer.write(kind.rawValue)
-    writer.write(UInt8(0))
+    writer.write(UInt8(copied == nil ? 0 : 1))
     writer.write(id.shard.value)
     writer.write(UInt16(shardCount))
     writer.write(UInt16(0))
@@ -14,6 +14,11 @@ extension SnapshotHeader {
     writer.write(parent?.life ?? 0)
     writer.write(parent?.checksum ?? 0)
     writer.write(takenAt.milliseconds)
+    if let copied {
+      writer.write(copied.generation)
+      writer.write(copied.sequence)
+      writer.write(copied.reported)
+    }
     writer.write(newestMinutes)
     writer.write(UInt32(progress.count))
     for partition in progress {
@@ -27,7 +32,8 @@ extension SnapshotHeader {
 
   init(from reader: inout BinaryReader) throws(MalformedBlob) {
     guard let kind = SnapshotKind(rawValue: try reader.read(UInt8.self)) else { throw reader.malformed("unknown kind") }
-    guard try reader.read(UInt8.self) == 0 else { throw reader.malformed("a byte that must be 0 is not") }
+    let isCopy = try reader.read(UInt8.self)
+    guard isCopy <= 1 else { throw reader.malformed("copy flag \(isCopy)") }
     self.kind = kind
     let shard = ShardID(try reader.read(UInt16.self))
     shardCount = Int(try reader.read(UInt16.self))
@@ -37,6 +43,9 @@ extension SnapshotHeader {
     let parent = Parent(number: try reader.read(), life: try reader.read(), checksum: try reader.read())
     self.parent = kind == .delta ? parent : nil
     takenAt = UnixTime(milliseconds: try reader.read())
+    copied =
+      isCopy == 1
+      ? CopiedPosition(generation: try reader.read(), sequence: try reader.read(), reported: try reader.read()) : nil
     newestMinutes = try reader.read()
     progress = []
     for _ in 0..<Int(try reader.read(UInt32.self)) {
@@ -121,7 +130,8 @@ extension TableSnapshot {
 
 extension WeightFormat {
   /// What stands for it in files; never changes.
-  fileprivate var code: UInt8 {
+  /// Stands in files and in sync frames, and never changes.
+  var code: UInt8 {
     switch self {
     case .float32: 0
     case .float16: 1
@@ -129,7 +139,7 @@ extension WeightFormat {
     }
   }
 
-  fileprivate init?(code: UInt8) {
+  init?(code: UInt8) {
     guard let format = Self.allCases.first(where: { $0.code == code }) else { return nil }
     self = format
   }

@@ -8,8 +8,10 @@ public struct SnapshotHeader: Sendable, Equatable {
   public var shardCount: Int
   /// The file that a delta comes after; nil for a base.
   public var parent: Parent?
-  /// Clock on the wall at the cut.
+  /// Clock on the wall at the cut; in a replica's state, when the copy was last known to have everything that its server had.
   public var takenAt: UnixTime
+  /// Only in a replica's state.
+  public var copied: CopiedPosition?
   /// Event time of the newest example applied to the shard.
   public var newestMinutes: UInt32
   public var progress: [PartitionProgress]
@@ -35,7 +37,8 @@ public struct SnapshotHeader: Sendable, Equatable {
   }
 
   public init(
-    id: SnapshotID, kind: SnapshotKind, shardCount: Int, parent: Parent?, takenAt: UnixTime, newestMinutes: UInt32,
+    id: SnapshotID, kind: SnapshotKind, shardCount: Int, parent: Parent?, takenAt: UnixTime, copied: CopiedPosition?,
+    newestMinutes: UInt32,
     progress: [PartitionProgress], tables: [TableSnapshot]
   ) {
     self.id = id
@@ -43,9 +46,26 @@ public struct SnapshotHeader: Sendable, Equatable {
     self.shardCount = shardCount
     self.parent = parent
     self.takenAt = takenAt
+    self.copied = copied
     self.newestMinutes = newestMinutes
     self.progress = progress
     self.tables = tables
+  }
+}
+
+/// How far the copy of a shard was that a replica saved.
+public struct CopiedPosition: Sendable, Hashable {
+  /// Which life of the shard the copy is of; 0 if the copy was of more than one, and has to begin with a base.
+  public var generation: UInt64
+  /// The last delta applied.
+  public var sequence: UInt64
+  /// `SyncFrame.reported`.
+  public var reported: UInt64
+
+  public init(generation: UInt64, sequence: UInt64, reported: UInt64) {
+    self.generation = generation
+    self.sequence = sequence
+    self.reported = reported
   }
 }
 

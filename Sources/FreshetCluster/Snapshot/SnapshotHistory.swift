@@ -1,4 +1,5 @@
 import FreshetCore
+import FreshetTable
 
 /// A snapshot that is in the store: its manifest and the files that it needs.
 public struct StoredSnapshot: Sendable, Hashable {
@@ -62,9 +63,12 @@ struct ShardSnapshots {
     return lastNumber
   }
 
-  /// A base is due without a chain, after enough deltas, or when they have outgrown half the base.
-  func nextKind(baseEvery: Int) -> SnapshotKind {
-    guard let base = chain.first, chain.count <= baseEvery else { return .base }
+  /// A base is due without a chain, after enough deltas, when they have outgrown half the base, or when a table no longer knows
+  /// what a delta would have to say.
+  func nextKind(baseEvery: Int, tables: [EmbeddingTable]) -> SnapshotKind {
+    guard !tables.contains(where: \.mustCutFully), let base = chain.first, chain.count <= baseEvery else {
+      return .base
+    }
     let deltaBytes = chain.dropFirst().reduce(0) { $0 + $1.sizeBytes }
     return deltaBytes > base.sizeBytes / 2 ? .base : .delta
   }

@@ -1,6 +1,6 @@
 import FreshetCore
 
-/// Decides when which shard of a server is snapshotted and how, and copies it while training goes on. Does no I/O and reads
+/// Decides when which shard of a process is snapshotted and how, and copies it while training goes on. Does no I/O and reads
 /// no clock: a `SnapshotFileWriter` carries the actions out.
 ///
 /// One shard at a time is cut, at an instant between two commands, and copied in slices. Rounds over all shards that have
@@ -14,7 +14,7 @@ public struct SnapshotKeeper {
 
   private struct Request {
     let id: UInt64
-    /// By shard, the `ShardState.changes` that a snapshot must include.
+    /// By shard, the `SnapshotSource.changes` that a snapshot must include.
     let needs: [(shard: ShardID, changes: UInt64)]
   }
 
@@ -57,15 +57,17 @@ public struct SnapshotKeeper {
   }
 
   /// Memory of rows that changed before they were copied.
-  public func sideBytes(shards server: ShardServer) -> Int { copy.map { $0.sideBytes(server.state($0.shard)) } ?? 0 }
+  public func sideBytes(shards source: some SnapshotSource) -> Int {
+    copy.map { $0.sideBytes(source.tables(of: $0.shard)) } ?? 0
+  }
 
-  public func status(shards server: ShardServer, now: Instant) -> [ShardSnapshotStatus] {
+  public func status(shards source: some SnapshotSource, now: Instant) -> [ShardSnapshotStatus] {
     shards.sorted { $0.key < $1.key }.map { shard, snapshots in
       let chain = snapshots.newest?.chain ?? []
       return ShardSnapshotStatus(
         shard: shard, number: snapshots.newest?.id.number, files: chain.count,
         bytes: chain.reduce(0) { $0 + $1.sizeBytes }, ageMs: snapshots.savedAt.map { now.milliseconds(since: $0) },
-        isCurrent: snapshots.savedChanges == server.state(shard).changes)
+        isCurrent: snapshots.savedChanges == source.changes(of: shard))
     }
   }
 
@@ -75,13 +77,13 @@ public struct SnapshotKeeper {
   ///   - now: Measures intervals.
   ///   - time: The clock on the wall, which a snapshot shows as its age.
   public mutating func handle(
-    _ event: SnapshotEvent, shards server: ShardServer, now: Instant, time: UnixTime
+    _ event: SnapshotEvent, shards source: some SnapshotSource, now: Instant, time: UnixTime
   ) -> [SnapshotAction] {
     var actions: [SnapshotAction] = []
     switch event {
-    case .tick: tick(server, now, &actions)
-    case .requested(let id): request(id, server, now, &actions)
-    case .stopping(let withinMs): beginStop(withinMs: withinMs, server, now)
+    case .tick: tick(source, now, &actions)
+    case .requested(let id): request(id, source, now, &actions)
+    case .stopping(let withinMs): beginStop(withinMs: withinMs, source, now)
     case .accepted(let ticket, let parts):
       if copy?.ticket == ticket { copy!.inFlight -= parts }
     case .stored(let ticket, let result): stored(ticket, result, now, &actions)
@@ -89,33 +91,33 @@ public struct SnapshotKeeper {
       if let copy, copy.ticket == ticket {
         statistics.failures += 1
         // The manifest goes first, in case that it was written all the same.
-        giveUp(copy, leaving: [copy.plan.manifestName, copy.plan.fileName], reason: reason, server, now, &actions)
+        giveUp(copy, leaving: [copy.plan.manifestName, copy.plan.fileName], reason: reason, source, now, &actions)
       }
     case .removalFailed(let names, let reason):
       unremoved = (unremoved + names).suffix(Self.maximumUnremoved)
       actions.append(.notice("could not remove \(names.count) old files: \(reason)"))
     }
-    proceed(server, now, time, &actions)
+    proceed(source, now, time, &actions)
     return actions
   }
 
   /// Copies one slice: some hundred rows, in about 100 µs. Call it again while there is time and `hasWork`.
-  public mutating func advance(shards server: ShardServer, now: Instant) -> [SnapshotAction] {
+  public mutating func advance(shards source: some SnapshotSource, now: Instant) -> [SnapshotAction] {
     guard hasWork else { return [] }
     var actions: [SnapshotAction] = []
-    if let part = copy!.advance(server.state(copy!.shard)) {
+    if let part = copy!.advance(source.tables(of: copy!.shard)) {
       copy!.inFlight += 1
       if copy!.inFlight == settings.partsInFlight, !copy!.isDone { statistics.pauses += 1 }
       actions.append(.part(part, ticket: copy!.ticket))
     }
-    checkSideBytes(server, now, &actions)
+    checkSideBytes(source, now, &actions)
     return actions
   }
 
   // MARK: - Rounds
 
-  private mutating func tick(_ server: ShardServer, _ now: Instant, _ actions: inout [SnapshotAction]) {
-    checkSideBytes(server, now, &actions)
+  private mutating func tick(_ source: some SnapshotSource, _ now: Instant, _ actions: inout [SnapshotAction]) {
+    checkSideBytes(source, now, &actions)
     guard !stop.hasBegun else { return }
     guard let due = roundAt else {
       roundAt = now.advanced(byMs: Int(Double(settings.intervalMs) * generator.nextUnit()))
@@ -123,41 +125,43 @@ public struct SnapshotKeeper {
     }
     guard now >= due else { return }
     roundAt = now.advanced(byMs: Int(Double(settings.intervalMs) * (0.9 + 0.2 * generator.nextUnit())))
-    for shard in changedShards(server) where !queue.contains(shard) { queue.append(shard) }
+    for shard in changedShards(source) where !queue.contains(shard) { queue.append(shard) }
   }
 
   /// Hosted shards that have learned something since their last snapshot, or never had one and have learned anything.
-  private func changedShards(_ server: ShardServer) -> [ShardID] {
-    shards.keys.sorted().filter { server.state($0).changes != shards[$0]!.savedChanges ?? 0 }
+  private func changedShards(_ source: some SnapshotSource) -> [ShardID] {
+    shards.keys.sorted().filter { source.changes(of: $0) != shards[$0]!.savedChanges ?? 0 }
   }
 
   /// Begins the next snapshot if none is under way, or ends the machine.
   private mutating func proceed(
-    _ server: ShardServer, _ now: Instant, _ time: UnixTime, _ actions: inout [SnapshotAction]
+    _ source: some SnapshotSource, _ now: Instant, _ time: UnixTime, _ actions: inout [SnapshotAction]
   ) {
     if stop.hasBegun {
-      proceedToStop(server, now, &actions)
+      proceedToStop(source, now, &actions)
       if stop.isOver { return }
     }
     guard copy == nil else { return }
     guard let position = queue.firstIndex(where: { stop.hasBegun || shards[$0]!.notBefore ?? now <= now }) else {
       return
     }
-    begin(queue.remove(at: position), server, now, time, &actions)
+    begin(queue.remove(at: position), source, now, time, &actions)
   }
 
   private mutating func begin(
-    _ shard: ShardID, _ server: ShardServer, _ now: Instant, _ time: UnixTime, _ actions: inout [SnapshotAction]
+    _ shard: ShardID, _ source: some SnapshotSource, _ now: Instant, _ time: UnixTime, _ actions: inout [SnapshotAction]
   ) {
-    let kind = shards[shard]!.nextKind(baseEvery: settings.baseEvery)
+    let kind = shards[shard]!.nextKind(baseEvery: settings.baseEvery, tables: source.tables(of: shard))
     let chain = kind == .delta ? shards[shard]!.chain : []
     let number = shards[shard]!.takeNumber()
-    let cut = server.state(shard).beginCut(isFull: kind == .base)
+    let cut = source.beginCut(of: shard, isFull: kind == .base, now: now)
     lastTicket += 1
     let header = SnapshotHeader(
       id: SnapshotID(shard: shard, number: number, life: life), kind: kind,
-      shardCount: server.configuration.map.shardCount,
-      parent: chain.last.flatMap { SnapshotHeader.Parent($0) }, takenAt: time, newestMinutes: cut.newestMinutes,
+      shardCount: source.shardCount,
+      parent: chain.last.flatMap { SnapshotHeader.Parent($0) },
+      takenAt: UnixTime(milliseconds: time.milliseconds - Int64(cut.ageMs)), copied: cut.copied,
+      newestMinutes: cut.newestMinutes,
       progress: cut.progress, tables: cut.tables)
     let plan = SnapshotPlan(ticket: lastTicket, header: header, chain: chain)
     copy = SnapshotCopy(
@@ -188,21 +192,22 @@ public struct SnapshotKeeper {
 
   // MARK: - Failures
 
-  private mutating func checkSideBytes(_ server: ShardServer, _ now: Instant, _ actions: inout [SnapshotAction]) {
-    guard let copy, copy.sideBytes(server.state(copy.shard)) > settings.sideBytes else { return }
+  private mutating func checkSideBytes(_ source: some SnapshotSource, _ now: Instant, _ actions: inout [SnapshotAction])
+  {
+    guard let copy, copy.sideBytes(source.tables(of: copy.shard)) > settings.sideBytes else { return }
     statistics.abandoned += 1
     actions.append(.abandon(ticket: copy.ticket))
     giveUp(
       copy, leaving: [],
       reason: "rows changed faster than the store took them: \(settings.sideBytes) bytes of copies were not enough",
-      server, now, &actions)
+      source, now, &actions)
   }
 
   private mutating func giveUp(
-    _ copy: SnapshotCopy, leaving names: [String], reason: String, _ server: ShardServer, _ now: Instant,
+    _ copy: SnapshotCopy, leaving names: [String], reason: String, _ source: some SnapshotSource, _ now: Instant,
     _ actions: inout [SnapshotAction]
   ) {
-    copy.abandon(server.state(copy.shard))
+    copy.abandon(source.tables(of: copy.shard))
     self.copy = nil
     shards[copy.shard]!.fail(now: now, leaving: names)
     statistics.lastFailure = "\(copy.plan.header.id): \(reason)"
@@ -218,7 +223,7 @@ public struct SnapshotKeeper {
   // MARK: - Requests
 
   private mutating func request(
-    _ id: UInt64, _ server: ShardServer, _ now: Instant, _ actions: inout [SnapshotAction]
+    _ id: UInt64, _ source: some SnapshotSource, _ now: Instant, _ actions: inout [SnapshotAction]
   ) {
     guard !stop.hasBegun else {
       actions.append(.reply(id: id, .failed("the server is stopping")))
@@ -229,7 +234,7 @@ public struct SnapshotKeeper {
       actions.append(.reply(id: id, .failed("\(requests.count) requests for a snapshot are waiting already")))
       return
     }
-    requests.append(Request(id: id, needs: shards.keys.sorted().map { ($0, server.state($0).changes) }))
+    requests.append(Request(id: id, needs: shards.keys.sorted().map { ($0, source.changes(of: $0)) }))
     let missing = requests[requests.count - 1].needs.filter { !isSaved($0.shard, $0.changes) }.map(\.shard)
     // Before the others, but in the order in which they were asked for: many requests must not hold one shard up for ever.
     let asked = queue.filter { missing.contains($0) }
@@ -263,28 +268,33 @@ public struct SnapshotKeeper {
 
   // MARK: - The end
 
-  private mutating func beginStop(withinMs: Int, _ server: ShardServer, _ now: Instant) {
+  private mutating func beginStop(withinMs: Int, _ source: some SnapshotSource, _ now: Instant) {
     guard !stop.hasBegun else { return }
     stop.begin(deadline: now.advanced(byMs: withinMs))
     // A shard in hand comes once more: what it has learned since its cut is to be saved as well.
     queue = stop.order(
-      changedShards(server).map { shard in
-        (shard, shards[shard]!.nextKind(baseEvery: settings.baseEvery), server.state(shard).rawBytes)
+      changedShards(source).map { shard in
+        (
+          shard, shards[shard]!.nextKind(baseEvery: settings.baseEvery, tables: source.tables(of: shard)),
+          source.rawBytes(of: shard)
+        )
       })
   }
 
-  private mutating func proceedToStop(_ server: ShardServer, _ now: Instant, _ actions: inout [SnapshotAction]) {
+  private mutating func proceedToStop(_ source: some SnapshotSource, _ now: Instant, _ actions: inout [SnapshotAction])
+  {
     guard !stop.isOver else { return }
     if now >= stop.deadline, let copy {
       actions.append(.abandon(ticket: copy.ticket))
-      copy.abandon(server.state(copy.shard))
+      copy.abandon(source.tables(of: copy.shard))
       self.copy = nil
       queue.insert(copy.shard, at: 0)
     }
     guard copy == nil else { return }
-    queue.removeAll { server.state($0).changes == shards[$0]!.savedChanges }
+    queue.removeAll { source.changes(of: $0) == shards[$0]!.savedChanges }
     let skipped = stop.skip(&queue, now: now) { shard in
-      shards[shard]!.nextKind(baseEvery: settings.baseEvery) == .base ? server.state(shard).rawBytes : 0
+      shards[shard]!.nextKind(baseEvery: settings.baseEvery, tables: source.tables(of: shard)) == .base
+        ? source.rawBytes(of: shard) : 0
     }
     if !skipped.isEmpty {
       let names = Set(skipped).sorted().map(\.description).joined(separator: ", ")

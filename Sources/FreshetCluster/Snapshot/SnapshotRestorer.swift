@@ -37,7 +37,9 @@ public struct SnapshotRestorer {
     var skipped = entries.unreadable
     for (position, manifest) in entries.manifests.enumerated().reversed() {
       do throws(SnapshotError) {
-        var chain = SnapshotChainReader(store: store, compressor: compressor, configuration: configuration)
+        var chain = SnapshotChainReader(
+          store: store, compressor: compressor, shardCount: configuration.map.shardCount, storeKey: "snapshot.store",
+          emptyShard: configuration.emptyShard)
         let state = try chain.read(manifest)
         let history = SnapshotHistory(
           lastNumber: entries.lastNumber,

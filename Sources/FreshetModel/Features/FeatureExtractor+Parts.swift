@@ -244,7 +244,8 @@ extension FeatureExtractor {
     scratch.cross.begin(slotPrefix: writePrefix(slot, scratch))
     for factor in plan.mixedFactors[position] {
       let part = factor.isItem ? item : request
-      var position = (factor.isItem ? plan.item.fidsStart : plan.request.fidsStart) + 8 * Int(part.load(as: UInt32.self))
+      var position =
+        (factor.isItem ? plan.item.fidsStart : plan.request.fidsStart) + 8 * Int(part.load(as: UInt32.self))
       for field in 0...factor.position {
         let count = Int(part.load(fromByteOffset: position, as: UInt8.self))
         position += 1

@@ -155,7 +155,8 @@ public final class InferenceNetwork {
   private static func sum(
     _ request: UnsafeRawPointer, _ item: UnsafeRawPointer, _ mixed: UnsafeRawPointer?, _ byte: Int
   ) -> SIMD8<Float> {
-    let both = request.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self)
+    let both =
+      request.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self)
       + item.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self)
     guard let mixed else { return both }
     return both + mixed.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self)

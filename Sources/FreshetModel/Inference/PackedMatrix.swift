@@ -102,7 +102,9 @@ final class PackedMatrix {
     while panel &+ 4 <= panels {
       let bias = UnsafeRawPointer(biases.start) + panel &* 64
       var (a0, b0, a1, b1) = (Self.load(bias), Self.load(bias + 32), Self.load(bias + 64), Self.load(bias + 96))
-      var (a2, b2, a3, b3) = (Self.load(bias + 128), Self.load(bias + 160), Self.load(bias + 192), Self.load(bias + 224))
+      var (a2, b2, a3, b3) = (
+        Self.load(bias + 128), Self.load(bias + 160), Self.load(bias + 192), Self.load(bias + 224)
+      )
       var w0 = UnsafeRawPointer(weights.start) + panel &* panelBytes
       var k = 0
       while k < rows {

@@ -91,7 +91,8 @@ final class SideNetwork {
         var sum = SIMD8<Float>.zero
         for position in first..<end {
           let address = rows + (position &* rowStride &+ column)
-          let values = shape.factors &- column >= 8
+          let values =
+            shape.factors &- column >= 8
             ? UnsafeRawPointer(address).loadUnaligned(as: SIMD8<Float>.self)
             : fi_load_first8(address, Int32(truncatingIfNeeded: shape.factors &- column))
           sum = fi_fma8(values, SIMD8(repeating: scale), sum)

@@ -52,7 +52,7 @@ final class PushedServer {
     }
     let deadline = ContinuousClock.now + .seconds(60)
     while ContinuousClock.now < deadline, shards.maintainTables() {}
-    _ = shards.sealDeltas(compressor: NoCompressor())
+    _ = shards.sealDeltas(includingDense: true, compressor: NoCompressor())
   }
 
   /// A pull of one row.

@@ -114,7 +114,10 @@ extension ClusterSettings {
 extension ParameterServerSettings {
   init(_ section: YAMLSection) throws(ConfigurationError) {
     host = try section.string("host", default: "127.0.0.1")
-    syncIntervalMs = try section.int("sync_interval_ms", default: 500, in: 50...86_400_000)
+    syncIntervalMs = try section.int("sync_interval_ms", default: 100, in: 50...86_400_000)
+    denseIntervalMs = try section.optionalInt("dense_interval_ms", in: 50...86_400_000)
+    syncWeights = try section.choice("sync_weights", default: .float32)
+    syncBytesPerSecond = try section.optionalInt("sync_bytes_per_second", in: 1 << 16...1 << 40)
     deltaLogBytes = try section.int("delta_log_bytes", default: 4 << 20, in: 1 << 16...1 << 34)
     maximumRowsPerRequest = try section.int("maximum_rows_per_request", default: 1 << 18, in: 1024...1 << 24)
     metricsPort = try section.int("metrics_port", default: 8100, in: 0...64_511)
@@ -161,6 +164,8 @@ extension ServingSettings {
     maximumCandidates = try section.int("maximum_candidates", default: 10_000, in: 1...100_000)
     weights = try section.choice("weights", default: .float32)
     threads = try section.int("threads", default: 1, in: 1...64)
+    state = try section.optionalString("state")
+    stateIntervalMs = try section.int("state_interval_ms", default: 30_000, in: 50...86_400_000)
     try section.finish()
   }
 }

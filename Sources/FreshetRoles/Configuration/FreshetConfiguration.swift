@@ -68,8 +68,14 @@ public struct ServerAddress: Sendable, Equatable, CustomStringConvertible {
 public struct ParameterServerSettings: Sendable {
   /// The interface to listen on. Default: 127.0.0.1.
   public var host: String
-  /// Time between two deltas of a shard. Default: 500.
+  /// Time between two deltas of a shard. Default: 100.
   public var syncIntervalMs: Int
+  /// The same for the dense tensors; nil: with the others. Default: nil.
+  public var denseIntervalMs: Int?
+  /// What embeddings travel to replicas as. Default: fp32.
+  public var syncWeights: WeightFormat
+  /// To all replicas of a server together; nil for no limit. Default: nil.
+  public var syncBytesPerSecond: Int?
   /// Deltas kept for replicas, per shard. Default: 4 MiB.
   public var deltaLogBytes: Int
   /// In one pull or push. Default: 262,144.
@@ -133,6 +139,10 @@ public struct ServingSettings: Sendable {
   public var weights: WeightFormat
   /// That answer requests, from one copy. Default: 1.
   public var threads: Int
+  /// A directory where the replica saves its copy to start from; nil for none. Default: nil.
+  public var state: String?
+  /// From one round of saving to the next. Default: 30,000.
+  public var stateIntervalMs: Int
 }
 
 extension FreshetConfiguration {

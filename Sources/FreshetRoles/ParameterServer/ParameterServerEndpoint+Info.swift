@@ -64,14 +64,21 @@ extension ParameterServerEndpoint {
   private func addSync(of shards: ShardServer, to info: inout InfoText) {
     let statistics = shards.statistics
     info.section("sync")
-    info.add("replicas_waiting", waitingCount)
-    info.add("replicas_refused", refusedWaits)
-    info.add("deltas_sealed_early", earlySeals)
-    info.add("deltas_dropped", statistics.deltasDropped)
-    info.add("receipts_merged", statistics.receiptsMerged)
+    info.add("replicas_waiting", sync.waitingCount)
+    info.add("replicas_refused", sync.statistics.refusedWaits)
+    info.add("replicas_rebased", statistics.replicasRebased)
     info.add("deltas_sealed", statistics.deltasSealed)
+    info.add("deltas_sealed_early", sync.statistics.earlySeals)
+    info.add("deltas_split", statistics.deltasSplit)
+    info.add("deltas_dropped", statistics.deltasDropped)
     info.add("delta_bytes", statistics.deltaBytes)
+    info.add("receipts_merged", statistics.receiptsMerged)
     info.add("base_chunks", statistics.baseChunks)
+    info.add("base_chunks_shared", statistics.baseChunksShared)
+    info.add("answer_bytes", sync.statistics.answerBytes)
+    info.add("capped_requests", sync.statistics.cappedRequests)
+    info.add("capped_ms", sync.statistics.cappedMs)
+    info.add("capped_refusals", sync.statistics.cappedRefusals)
   }
 
   private func addSnapshots(of shards: ShardServer, _ desk: SnapshotDesk?, to info: inout InfoText) {

@@ -2,6 +2,7 @@ import FreshetCluster
 import FreshetCore
 import FreshetNet
 import FreshetStore
+import FreshetTable
 import FreshetWire
 import NIOCore
 
@@ -13,18 +14,8 @@ final class ParameterServerEndpoint {
     case open(ShardServer, SnapshotDesk?)
   }
 
-  /// A replica that has everything waits for the next seal, at most this long.
-  private static let syncWaitMs = 1_000
-  /// More are refused with `BUSY`.
-  static let maximumWaiting = 1_024
   /// How long requests may wait behind the removal of expired rows, give or take one slice.
   private static let sweepBudgetMs = 1
-
-  private struct Waiting {
-    let request: SyncRequest
-    let responder: RESPResponder
-    let deadline: Instant
-  }
 
   private(set) var phase: Phase
   /// Where each server is, for those who ask the wrong one.
@@ -32,26 +23,28 @@ final class ParameterServerEndpoint {
   let taskCount: Int
   let startedAt = Instant.now()
   private let compressor = ZstdCompressor(level: 1)
-  private var waiting: [Waiting] = []
-  private(set) var refusedWaits: UInt64 = 0
-  private(set) var earlySeals: UInt64 = 0
+  private(set) var sync: SyncDesk
+  private var checksums: ChecksumDesk?
+  private let slotTables: Int
+  /// By the desk's number, where the answers to replicas that wait go.
+  private var asking: [UInt64: RESPResponder] = [:]
+  private var lastRequest: UInt64 = 0
   private(set) var restored: RestoreSummary?
   /// Nothing is learned any more.
   private(set) var isStopping = false
-  /// Nobody waits for news any more.
-  private var isClosing = false
   var listener: RESPServer?
 
   /// - Parameters:
   ///   - servers: Of the cluster.
   ///   - taskCount: Of the model.
-  init(phase: Phase, servers: [ServerAddress], taskCount: Int) {
+  ///   - slotTables: Of the model, those that slots live in; they come first.
+  init(phase: Phase, sync: SyncDesk.Settings, servers: [ServerAddress], taskCount: Int, slotTables: Int) {
+    self.slotTables = slotTables
     self.phase = phase
+    self.sync = SyncDesk(settings: sync)
     self.servers = servers
     self.taskCount = taskCount
   }
-
-  var waitingCount: Int { waiting.count }
 
   /// Begins to serve what was restored.
   func open(_ shards: ShardServer, _ desk: SnapshotDesk, restored: RestoreSummary) {
@@ -99,6 +92,7 @@ final class ParameterServerEndpoint {
         try shards.push($0, partition: partition, epoch: epoch, from: from, to: to)
       }
       responder.reply { $0.writeSimpleString(outcome == .applied ? "OK" : "DUPLICATE") }
+      tell(.pushed, shards)
     case .claim(let partition):
       guard (0..<ShardServer.maximumPartitions).contains(partition.value) else {
         throw ClusterError(.mismatch, "partition \(partition) is not in 0 ..< \(ShardServer.maximumPartitions)")
@@ -110,9 +104,9 @@ final class ParameterServerEndpoint {
       }
     case .sync(let blob):
       let request = try blob.withUnsafeReadableBytes { try SyncRequest(decoding: $0) }
-      if try answer(request, shards, responder) { return }
-      if isClosing { return responder.reply { $0.writeArrayHeader(count: 0) } }
-      wait(request, responder)
+      lastRequest += 1
+      asking[lastRequest] = responder
+      tell(.asked(id: lastRequest, request), shards)
     case .row(let table, let fid):
       let row = try shards.row(table: table, fid: fid)
       responder.reply { $0.write(row: row) }
@@ -124,54 +118,44 @@ final class ParameterServerEndpoint {
         throw WireError(.err, "this server has no snapshot.store")
       }
       desk.request(responder)
+    case .checksum(let format):
+      guard let weights = WeightFormat(rawValue: format ?? WeightFormat.float32.rawValue) else {
+        throw WireError(.err, "unknown format; expected: fp32, fp16 or bf16")
+      }
+      // Requests come on the loop that owns the shards.
+      let desk =
+        checksums ?? ChecksumDesk(source: shards, shards: shards.hostedShardIDs, loop: responder.eventLoop)
+      checksums = desk
+      desk.request(
+        formats: shards.checksumFormats(replicaWeights: weights, slotTables: slotTables), responder)
     case .info: preconditionFailure("INFO is answered in every phase")
     }
   }
 
   // MARK: - Sync
 
-  private func wait(_ request: SyncRequest, _ responder: RESPResponder) {
-    guard waiting.count < Self.maximumWaiting else {
-      refusedWaits += 1
-      return responder.fail(WireError(.busy, "\(waiting.count) replicas wait for news, which is the limit"))
-    }
-    waiting.append(
-      Waiting(request: request, responder: responder, deadline: Instant.now().advanced(byMs: Self.syncWaitMs)))
-  }
-
-  /// Closes the interval and wakes the replicas that wait for it.
-  func seal() {
+  /// Time has passed.
+  func tickSync() {
     guard case .open(let shards, _) = phase else { return }
-    let hasNews = shards.sealDeltas(compressor: compressor)
-    let now = Instant.now()
-    var still: [Waiting] = []
-    for replica in waiting where replica.responder.isConnected {
-      do {
-        if hasNews, try answer(replica.request, shards, replica.responder) { continue }
-      } catch {
-        replica.responder.fail(WireError(error, servers: servers))
-        continue
-      }
-      if isClosing || now >= replica.deadline {
-        replica.responder.reply { $0.writeArrayHeader(count: 0) }
-      } else {
-        still.append(replica)
-      }
+    for id in sync.waitingIDs where !asking[id]!.isConnected {
+      asking[id] = nil
+      tell(.gone(id: id), shards)
     }
-    waiting = still
+    tell(.tick, shards)
   }
 
-  /// - Returns: Whether there was anything to answer with.
-  private func answer(
-    _ request: SyncRequest, _ shards: ShardServer, _ responder: RESPResponder
-  ) throws(ClusterError) -> Bool {
-    let frames = try shards.sync(request, compressor: compressor)
-    guard !frames.isEmpty else { return false }
-    responder.reply { encoder in
-      encoder.writeArrayHeader(count: frames.count)
-      for frame in frames { frame.withUnsafeBytes { encoder.writeBulk($0) } }
+  private func tell(_ event: SyncEvent, _ shards: ShardServer) {
+    for action in sync.handle(event, shards: shards, compressor: compressor, now: Instant.now()) {
+      switch action {
+      case .answer(let id, let frames):
+        asking.removeValue(forKey: id)?.reply { encoder in
+          encoder.writeArrayHeader(count: frames.count)
+          for frame in frames { frame.withUnsafeBytes { encoder.writeBulk($0) } }
+        }
+      case .refuse(let id, let error): asking.removeValue(forKey: id)?.fail(WireError(error, servers: servers))
+      case .busy(let id, let reason): asking.removeValue(forKey: id)?.fail(WireError(.busy, reason))
+      }
     }
-    return true
   }
 
   // MARK: - Housekeeping
@@ -182,10 +166,6 @@ final class ParameterServerEndpoint {
     let end = Instant.now().advanced(byMs: Self.sweepBudgetMs)
     while shards.sweepExpired(), Instant.now() < end {}
     shards.maintainTables()
-    if shards.mustSeal {
-      earlySeals += 1
-      seal()
-    }
   }
 
   // MARK: - The end
@@ -201,9 +181,8 @@ final class ParameterServerEndpoint {
   /// Hands replicas what they have not got yet; nobody waits from now on.
   /// - Returns: When the store has been let go of; nil without one.
   func close() -> EventLoopFuture<Void>? {
-    isClosing = true
-    seal()
-    guard case .open(_, let desk?) = phase else { return nil }
-    return desk.end()
+    guard case .open(let shards, let desk) = phase else { return nil }
+    tell(.closing, shards)
+    return desk?.end()
   }
 }

@@ -10,11 +10,13 @@ extension ParameterServerRole {
     return ShardServer.Configuration(
       map: configuration.cluster.map, server: server, layouts: tables.layouts,
       generation: UInt64.random(in: 1 ... .max), deltaLogBytes: settings.deltaLogBytes,
-      maximumRows: settings.maximumRowsPerRequest, isSnapshotted: isSnapshotted)
+      maximumRows: settings.maximumRowsPerRequest, syncFormats: tables.syncFormats(settings.syncWeights),
+      isSnapshotted: isSnapshotted)
   }
 
   /// An endpoint whose shards are empty, or with a store, one that waits for `restore`.
   func makeEndpoint(_ machine: ShardServer.Configuration, _ store: (any FileStore)?) -> ParameterServerEndpoint {
+    let settings = configuration.parameterServer
     let phase: ParameterServerEndpoint.Phase =
       if let store {
         .loading(Restoration(storeName: store.description))
@@ -22,7 +24,12 @@ extension ParameterServerRole {
         .open(ShardServer(configuration: machine), nil)
       }
     return ParameterServerEndpoint(
-      phase: phase, servers: configuration.cluster.servers, taskCount: configuration.model.tasks.count)
+      phase: phase,
+      sync: SyncDesk.Settings(
+        intervalMs: settings.syncIntervalMs, denseIntervalMs: settings.denseIntervalMs,
+        bytesPerSecond: settings.syncBytesPerSecond),
+      servers: configuration.cluster.servers, taskCount: configuration.model.tasks.count,
+      slotTables: tables.slotTableCount)
   }
 
   /// Reads the shards from the store, in the background, and opens the endpoint. A failure ends the role.
@@ -60,7 +67,8 @@ extension ParameterServerRole {
       life: machine.generation, histories: restored.histories)
     let shards = ShardServer(configuration: machine, restored: restored)
     let desk = SnapshotDesk(
-      shards: shards, keeper: keeper, store: store, compressor: ZstdCompressor.forSnapshots, loop: loop, logger: logger)
+      shards: shards, access: { $0() }, keeper: keeper, store: store, compressor: ZstdCompressor.forSnapshots,
+      loop: loop, logger: logger)
     endpoint.open(shards, desk, restored: summary)
   }
 

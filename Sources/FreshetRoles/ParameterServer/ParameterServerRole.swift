@@ -65,7 +65,7 @@ public struct ParameterServerRole: Service {
     }
     loop.execute { endpoint.value.listener = listener }
     if let store { restore(machine, from: store, into: endpoint, on: loop, outcome) } else { logReady(listener.port) }
-    let seal = repeated(on: loop, everyMs: Int64(settings.syncIntervalMs)) { endpoint.value.seal() }
+    let sync = repeated(on: loop, everyMs: Int64(SyncDesk.tickMs)) { endpoint.value.tickSync() }
     let sweep = repeated(on: loop, everyMs: Self.sweepIntervalMs) { endpoint.value.keepHouse() }
     let metrics = try await startMetrics(endpoint, on: loop)
     onListening(listener.port)
@@ -81,7 +81,7 @@ public struct ParameterServerRole: Service {
       end = .failure(error)
     }
     await stop(endpoint, on: loop)
-    seal.cancel()
+    sync.cancel()
     sweep.cancel()
     await metrics?.shutdown(graceMs: Self.closingMs)
     await listener.shutdown(graceMs: Self.closingMs)

@@ -14,16 +14,19 @@ final class ReplicaLoop {
   private let catalog: ServingCatalog
   private let freshness: FreshnessRecord
   private let feed: ReplicaFeed
+  private let checksums: ChecksumDesk
+  private let state: ReplicaStateDesk?
   private let logger: Logger
   private var catalogWasCaughtUp = false
 
   /// Called on the loop.
   init(
-    replica: Replica, catalog: ServingCatalog, freshness: FreshnessRecord, cluster: ClusterSettings,
-    loop: any EventLoop,
-    logger: Logger
+    replica: Replica, state: ReplicaStateDesk?, catalog: ServingCatalog, freshness: FreshnessRecord,
+    cluster: ClusterSettings, loop: any EventLoop, logger: Logger
   ) {
     self.replica = replica
+    self.state = state
+    checksums = ChecksumDesk(source: replica, shards: (0..<replica.shardCount).map { ShardID($0) }, loop: loop)
     self.catalog = catalog
     self.freshness = freshness
     self.logger = logger
@@ -36,6 +39,18 @@ final class ReplicaLoop {
   }
 
   func stop() { feed.stop() }
+
+  /// Saves what has changed, if copies are saved.
+  /// - Parameter completion: Called on the loop when that is done or the time is over.
+  func saveState(withinMs: Int, _ completion: @escaping () -> Void) {
+    guard let state else { return completion() }
+    state.stop(withinMs: withinMs, completion)
+  }
+
+  /// The reply comes on the responder's loop.
+  func answerChecksum(_ responder: RESPResponder) {
+    checksums.request(formats: replica.tables.layouts.map { _ in [] }, responder)
+  }
 
   func apply(_ batch: ItemBatch) {
     for notice in catalog.apply(batch, to: replica) { logger.warning("\(notice)") }

@@ -47,12 +47,18 @@ final class ServeEndpoint {
     }
   }
 
-  func handle(_ request: RESPRequest, _ responder: RESPResponder) {
+  /// - Returns: False for a command that is not one thread's to answer.
+  func handle(_ request: RESPRequest, _ responder: RESPResponder) -> Bool {
     let startedAt = responder.receivedAt
     do throws(WireError) {
       switch request.name {
-      case "SCORE": return reply(try engine.score(request), responder, since: startedAt)
-      case "SCOREJSON": return reply(try engine.scoreJSON(request), responder, since: startedAt)
+      case "SCORE":
+        reply(try engine.score(request), responder, since: startedAt)
+        return true
+      case "SCOREJSON":
+        reply(try engine.scoreJSON(request), responder, since: startedAt)
+        return true
+      case "INFO", "CHECKSUM": return false
       default: break
       }
       switch try ServingCommand(request, limits: engine.limits) {
@@ -73,9 +79,7 @@ final class ServeEndpoint {
       case .row(let table, let fid):
         let row = try engine.row(table: table, fid: fid)
         responder.reply { $0.write(row: row) }
-      case .info:
-        // `ServingThreads` answers for all threads.
-        throw request.unknownCommand
+      case .checksum, .info: preconditionFailure("left to others above")
       }
     } catch {
       if request.name == "SCORE" || request.name == "SCOREJSON" || request.name == "RECOMMEND" {
@@ -83,6 +87,7 @@ final class ServeEndpoint {
       }
       responder.fail(error)
     }
+    return true
   }
 
   private func reply(_ scored: ScoredRequest, _ responder: RESPResponder, since startedAt: Instant) {

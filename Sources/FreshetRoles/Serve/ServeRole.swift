@@ -36,6 +36,9 @@ public struct ServeRole: Service {
   private let items: any ItemFeed
   private let onListening: @Sendable (Int) -> Void
 
+  /// What saving the copy may take after SIGTERM.
+  private static let lastStateMs = 5_000
+
   /// - Throws: `ClusterError` or `KafkaError` if the model or a Kafka property cannot be used.
   public init(configuration: FreshetConfiguration, options: ServeOptions, logger: Logger) throws {
     try self.init(
@@ -75,12 +78,15 @@ public struct ServeRole: Service {
   private func run(replica loop: any EventLoop, serving: MultiThreadedEventLoopGroup) async throws {
     let freshness = FreshnessRecord()
     let catalog = ServingCatalog(extractor: try FeatureExtractor(configuration.model))
-    let (replica, readers) = try await loop.submit { makeReplica(loop, catalog, freshness) }.get()
+    let (replica, readers, state) = try await loop.submit { try makeReplica(loop, catalog, freshness) }.get()
     let limits = ServingLimits(maxCandidates: configuration.serving.maximumCandidates)
     let model = configuration.model
-    let threads = try await ServingThreads.start(on: Array(serving.makeIterator()), freshness: freshness) {
-      try ServingEngine(model: model, reader: readers.makeReader(), catalog: catalog, limits: limits)
-    }
+    let threads = try await ServingThreads.start(
+      on: Array(serving.makeIterator()), freshness: freshness, state: state,
+      answerChecksum: { responder in loop.execute { replica.value.answerChecksum(responder) } },
+      makeEngine: {
+        try ServingEngine(model: model, reader: readers.makeReader(), catalog: catalog, limits: limits)
+      })
     let listener = try await listen(serving, threads)
     threads.set(listener: listener)
     let http = try await listenHTTP(threads)
@@ -113,22 +119,38 @@ public struct ServeRole: Service {
     // News first, then requests: those in hand are answered from what is there.
     await items.stop()
     try await loop.submit { replica.value.stop() }.get()
+    await saveState(replica, on: loop)
     async let closing: Void = listener.shutdown(graceMs: 2_000)
     await http?.shutdown(graceMs: 2_000)
     await closing
   }
 
+  private func saveState(_ replica: NIOLoopBound<ReplicaLoop>, on loop: any EventLoop) async {
+    let saved = loop.makePromise(of: Void.self)
+    loop.execute {
+      replica.value.saveState(withinMs: Self.lastStateMs) { saved.succeed() }
+    }
+    try? await saved.futureResult.get()
+  }
+
   /// Called on the loop.
   private func makeReplica(
     _ loop: any EventLoop, _ catalog: ServingCatalog, _ freshness: FreshnessRecord
-  ) -> (NIOLoopBound<ReplicaLoop>, ReplicaReaders) {
+  ) throws -> (loop: NIOLoopBound<ReplicaLoop>, readers: ReplicaReaders, state: ReplicaStateStatus?) {
+    let state = try configuration.serving.state.map { directory in
+      try ReplicaStateDesk(
+        directory: directory, intervalMs: configuration.serving.stateIntervalMs, tables: tables,
+        shardCount: configuration.cluster.shards, settings: configuration.serving, logger: logger)
+    }
     let replica = Replica(
       tables: tables, map: configuration.cluster.map, weightFormat: configuration.serving.weights,
-      compressor: ZstdCompressor(level: 1), seed: UInt64.random(in: 0 ... .max))
+      compressor: ZstdCompressor(level: 1), seed: UInt64.random(in: 0 ... .max), isSaved: state != nil,
+      restored: state?.takeRestored())
+    state?.start(replica, on: loop)
     let replicaLoop = ReplicaLoop(
-      replica: replica, catalog: catalog, freshness: freshness, cluster: configuration.cluster, loop: loop,
-      logger: logger)
-    return (NIOLoopBound(replicaLoop, eventLoop: loop), replica.readers)
+      replica: replica, state: state, catalog: catalog, freshness: freshness, cluster: configuration.cluster,
+      loop: loop, logger: logger)
+    return (NIOLoopBound(replicaLoop, eventLoop: loop), replica.readers, state?.status)
   }
 
   /// - Parameter threads: What answers; they must outlive the port.

@@ -19,19 +19,31 @@ final class ServingThreads: Sendable {
   let members: [Member]
   private let byLoop: [ObjectIdentifier: NIOLoopBound<ServeEndpoint>]
   private let freshness: FreshnessRecord
+  private let state: ReplicaStateStatus?
+  private let answerChecksum: @Sendable (RESPResponder) -> Void
   private let startedAt = Instant.now()
   private let listener = Mutex<RESPServer?>(nil)
   private let http = Mutex<HTTPServer?>(nil)
 
-  private init(_ members: [Member], freshness: FreshnessRecord) {
+  private init(
+    _ members: [Member], freshness: FreshnessRecord, state: ReplicaStateStatus?,
+    answerChecksum: @escaping @Sendable (RESPResponder) -> Void
+  ) {
     self.members = members
     self.freshness = freshness
+    self.state = state
+    self.answerChecksum = answerChecksum
     byLoop = Dictionary(uniqueKeysWithValues: members.map { (ObjectIdentifier($0.loop), $0.endpoint) })
   }
 
-  /// - Parameter makeEngine: Called on each loop, for an engine that stays there.
+  /// - Parameters:
+  ///   - state: Of the saved copy, if there is one.
+  ///   - answerChecksum: Called on any loop for `CHECKSUM`, which takes the thread that changes the rows.
+  ///   - makeEngine: Called on each loop, for an engine that stays there.
   static func start(
-    on loops: [any EventLoop], freshness: FreshnessRecord, makeEngine: @escaping @Sendable () throws -> ServingEngine
+    on loops: [any EventLoop], freshness: FreshnessRecord, state: ReplicaStateStatus?,
+    answerChecksum: @escaping @Sendable (RESPResponder) -> Void,
+    makeEngine: @escaping @Sendable () throws -> ServingEngine
   ) async throws -> ServingThreads {
     var members: [Member] = []
     for loop in loops {
@@ -40,7 +52,7 @@ final class ServingThreads: Sendable {
       }.get()
       members.append(Member(loop: loop, endpoint: endpoint))
     }
-    return ServingThreads(members, freshness: freshness)
+    return ServingThreads(members, freshness: freshness, state: state, answerChecksum: answerChecksum)
   }
 
   /// For INFO.
@@ -51,18 +63,20 @@ final class ServingThreads: Sendable {
   func handler(on loop: any EventLoop) -> RESPServer.Handler {
     guard let endpoint = byLoop[ObjectIdentifier(loop)] else { preconditionFailure("a connection on a foreign loop") }
     return { [self] request, responder in
-      if request.name == "INFO" {
-        answerInfo(request, responder)
-      } else {
-        endpoint.value.handle(request, responder)
+      if endpoint.value.handle(request, responder) { return }
+      do throws(WireError) {
+        switch try ServingCommand(request, limits: .standard) {
+        case .info(let section): answerInfo(section, responder)
+        case .checksum: answerChecksum(responder)
+        default: throw request.unknownCommand
+        }
+      } catch {
+        responder.fail(error)
       }
     }
   }
 
-  private func answerInfo(_ request: RESPRequest, _ responder: RESPResponder) {
-    guard case .info(let section)? = try? ServingCommand(request, limits: .standard) else {
-      return responder.fail(request.unknownCommand)
-    }
+  private func answerInfo(_ section: String?, _ responder: RESPResponder) {
     info(on: responder.eventLoop).whenComplete { result in
       switch result {
       case .success(let info): responder.reply(.bulk(info.text(section: section)))
@@ -85,6 +99,8 @@ final class ServingThreads: Sendable {
       let ages = freshness.histogram
       info.add(ages.summary, prefix: "", unit: "ms")
       info.add(ages.recent(now: now), prefix: "recent_", unit: "ms")
+      info.add("unmeasured_examples", figures[0].replica.statistics.unmeasuredExamples, as: .counter)
+      state?.add(to: &info)
       info.add(figures[0].catalog)
       info.add(figures, now: now)
       return info

@@ -1,6 +1,6 @@
 import FreshetCore
 
-/// The disk of one server, as a store of files that may fail, fill up, lie about what is durable, and misread.
+/// The disk of one process, as a store of files that may fail, fill up, lie about what is durable, and misread.
 ///
 /// `@unchecked Sendable`: belongs to the one thread of its simulation.
 final class SimulatedDisk: FileStore, @unchecked Sendable {
@@ -11,7 +11,7 @@ final class SimulatedDisk: FileStore, @unchecked Sendable {
   }
 
   private let world: World
-  fileprivate let faults: DiskFaults
+  let faults: DiskFaults
   private let name: String
   private var files: [String: File] = [:]
   /// Files whose end or whole was lost in a crash, until they are removed.

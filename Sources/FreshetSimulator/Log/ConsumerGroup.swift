@@ -57,6 +57,9 @@ final class ConsumerGroup {
     tick()
   }
 
+  /// Lets go of everybody.
+  func end() { members = [] }
+
   func accepts(member: Int, generation: Int) -> Bool {
     generation == self.generation && members.contains { $0.number == member }
   }

@@ -10,15 +10,6 @@ final class ServerProcess: SimulatedProcess {
     let reply: (ServerReply) -> Void
   }
 
-  private struct Waiting {
-    let request: SyncRequest
-    let connection: Connection
-    let reply: (ServerReply) -> Void
-    let deadline: Instant
-  }
-
-  private static let syncWaitMs = 1_000
-
   let number: Int
   let shardNumbers: [Int]
   let disk: SimulatedDisk
@@ -31,7 +22,10 @@ final class ServerProcess: SimulatedProcess {
   private var snapshots: ServerSnapshots?
   private var arrived: [Arrived] = []
   private var isServing = false
-  private var waiting: [Waiting] = []
+  private var desk: SyncDesk
+  /// By the desk's number: who asked, and where the answer goes.
+  private var asking: [UInt64: (connection: Connection?, reply: (ServerReply) -> Void)] = [:]
+  private var lastRequest: UInt64 = 0
   private var served = 0
   /// By manifest, where each partition was at its cut.
   private var cutWatermarks: [String: [Int64]] = [:]
@@ -48,6 +42,7 @@ final class ServerProcess: SimulatedProcess {
     self.scenario = scenario
     self.model = model
     self.oracle = oracle
+    desk = SyncDesk(settings: scenario.syncSettings)
     shardNumbers = oracle.map.shards(of: ServerID(number)).map { Int($0.value) }
     disk = SimulatedDisk(world: world, faults: scenario.disk, name: "server \(number)'s disk")
     super.init(world: world, network: network, name: "server \(number)")
@@ -63,6 +58,10 @@ final class ServerProcess: SimulatedProcess {
       world.coverage[.fencedPush] += Int(machine.statistics.fenced)
       world.coverage[.duplicatePush] += Int(machine.statistics.duplicates)
       world.coverage[.watermarkRefusal] += Int(machine.statistics.watermarkRefusals)
+      world.coverage[.replicaRebased] += Int(machine.statistics.replicasRebased)
+      world.coverage[.deltaSplit] += Int(machine.statistics.deltasSplit)
+      world.coverage[.chunkShared] += Int(machine.statistics.baseChunksShared)
+      world.coverage[.syncCapped] += Int(desk.statistics.cappedRequests)
     }
     isListening = false
     machine = nil
@@ -72,7 +71,7 @@ final class ServerProcess: SimulatedProcess {
       self.snapshots = nil
     }
     arrived = []
-    waiting = []
+    asking = [:]
     isServing = false
     disk.crash()
   }
@@ -81,8 +80,9 @@ final class ServerProcess: SimulatedProcess {
     generation = world.drawSeed() | 1
     let configuration = ShardServer.Configuration(
       map: oracle.map, server: ServerID(number), layouts: model.tables.layouts, generation: generation,
-      deltaLogBytes: scenario.deltaLogBytes, maximumRows: 10_000, baseChunkBytes: scenario.baseChunkBytes,
-      isSnapshotted: scenario.snapshotIntervalMs != nil)
+      deltaLogBytes: scenario.deltaLogBytes, maximumRows: 10_000,
+      syncFormats: model.tables.syncFormats(scenario.syncWeights), baseChunkBytes: scenario.baseChunkBytes,
+      deltaBodyBytes: scenario.deltaBodyBytes, isSnapshotted: scenario.snapshotIntervalMs != nil)
     let opened: ServerSnapshots.Opened
     do throws(SnapshotError) {
       opened = try ServerSnapshots.open(configuration, scenario: scenario, process: self)
@@ -97,7 +97,9 @@ final class ServerProcess: SimulatedProcess {
     checks!.started()
     isListening = true
     note("is ready")
-    every(milliseconds: scenario.syncIntervalMs) { [self] in seal() }
+    desk = SyncDesk(settings: scenario.syncSettings)
+    every(milliseconds: SyncDesk.tickMs) { [unowned self] in tell(.tick) }
+    every(milliseconds: 100) { [unowned self] in keepHouse() }
     snapshots?.start()
   }
 
@@ -161,7 +163,12 @@ final class ServerProcess: SimulatedProcess {
     serveNext()
   }
 
-  func connectionClosed(_ connection: Connection) { waiting.removeAll { $0.connection === connection } }
+  func connectionClosed(_ connection: Connection) {
+    for id in desk.waitingIDs where asking[id]?.connection === connection {
+      asking[id] = nil
+      tell(.gone(id: id))
+    }
+  }
 
   private func serveNext() {
     guard !isServing, !arrived.isEmpty else { return }
@@ -199,7 +206,7 @@ final class ServerProcess: SimulatedProcess {
         try push(body, partition, epoch, from, to, machine)
         arrived.reply(.pushed)
       case .sync(let body):
-        try sync(body, arrived, machine)
+        try sync(body, arrived)
       }
     } catch {
       note("refuses", text: error.description)
@@ -223,60 +230,83 @@ final class ServerProcess: SimulatedProcess {
       throw error
     }
     checks!.pushed(partition, epoch, from: from, to: to, refusal: nil)
+    tell(.pushed)
     served += 1
     if served % 16 == 0 { checks!.checkCounts("rows count the examples below the watermarks") }
   }
 
   // MARK: - Sync
 
-  private func sync(_ body: [UInt8], _ arrived: Arrived, _ machine: ShardServer) throws(ClusterError) {
+  private func sync(_ body: [UInt8], _ arrived: Arrived) throws(ClusterError) {
     let request: SyncRequest
     do throws(MalformedBlob) {
       request = try body.withUnsafeBytesTyped { raw throws(MalformedBlob) in try SyncRequest(decoding: raw) }
     } catch {
       throw ClusterError(error)
     }
-    if try !answer(request, arrived.reply, machine), let connection = arrived.connection {
-      waiting.append(
-        Waiting(
-          request: request, connection: connection, reply: arrived.reply,
-          deadline: world.now.advanced(byMs: Self.syncWaitMs)))
-    }
+    lastRequest += 1
+    asking[lastRequest] = (arrived.connection, arrived.reply)
+    tell(.asked(id: lastRequest, request))
   }
 
-  private func answer(
-    _ request: SyncRequest, _ reply: (ServerReply) -> Void, _ machine: ShardServer
-  ) throws(ClusterError) -> Bool {
-    var frames = try machine.sync(request, compressor: compressor)
-    guard !frames.isEmpty else { return false }
-    if world.isFaulty {
-      for index in frames.indices where world.chance(network.weather.corruption) {
-        world.met(.corruptFrame)
-        let position = world.draw(0..<frames[index].count)
-        frames[index][position] ^= UInt8(1 << world.draw(0...7))
+  private func tell(_ event: SyncEvent) {
+    guard let machine else { return }
+    for action in desk.handle(event, shards: machine, compressor: compressor, now: world.now) {
+      switch action {
+      case .answer(let id, let frames):
+        // Whoever asked in a request that came twice hears one answer.
+        asking.removeValue(forKey: id)?.reply(.frames(frames))
+      case .refuse(let id, let error): asking.removeValue(forKey: id)?.reply(.refused(error))
+      case .busy(let id, let reason): asking.removeValue(forKey: id)?.reply(.refused(ClusterError(.loading, reason)))
       }
     }
-    reply(.frames(frames))
-    return true
   }
 
-  /// Closes the interval and wakes the replicas that wait for it.
-  private func seal() {
+  /// An example of much later than all others, which no log has: every row with a time to live has expired after it. What is
+  /// learned is not looked at any more afterwards.
+  func evictRows() {
+    guard let machine else { return }
+    let partition = PartitionID(0)
+    let claim = machine.claim(partition)
+    let from = claim.watermarks.map(\.watermark).max() ?? .none
+    do throws(ClusterError) {
+      _ = try lateExample().withUnsafeBytesTyped { raw throws(ClusterError) in
+        try machine.push(
+          raw, partition: partition, epoch: claim.epoch, from: from, to: Offset(max(0, from.value) + 1))
+      }
+    } catch {
+      world.fail("a push of a claimed partition is taken", "\(name): \(error)")
+    }
+    let before = expiredRows(machine)
+    while machine.sweepExpired() {}
+    world.coverage[.rowEvicted] += expiredRows(machine) - before
+    tell(.pushed)
+  }
+
+  private func expiredRows(_ machine: ShardServer) -> Int {
+    machine.tableTotals().reduce(0) { $0 + Int($1.statistics.expired) }
+  }
+
+  /// A push of one row in each shard, with no gradient.
+  private func lateExample() -> [UInt8] {
+    let fids = shardNumbers.map { shard in
+      (0...).lazy.map { Fid($0) }.first { Int(oracle.map.shard(of: $0).value) == shard }!
+    }
+    var writer = BinaryWriter(capacity: 256)
+    fids.withUnsafeBufferPointer { fids in
+      PushRequest.encodeHead(
+        minutes: .max / 2, report: nil,
+        sections: shardNumbers.map { RowSection(shard: ShardID($0), table: 0, count: 1) },
+        fids: fids, into: &writer)
+    }
+    for _ in 0..<fids.count * model.tables.layouts[0].width { writer.write(Float(0)) }
+    return writer.bytes
+  }
+
+  private func keepHouse() {
     guard let machine else { return }
     while machine.sweepExpired() {}
     machine.maintainTables()
-    let hasNews = machine.sealDeltas(compressor: compressor)
-    var still: [Waiting] = []
-    for replica in waiting {
-      do throws(ClusterError) {
-        if hasNews, try answer(replica.request, replica.reply, machine) { continue }
-      } catch {
-        replica.reply(.refused(error))
-        continue
-      }
-      if world.now >= replica.deadline { replica.reply(.frames([])) } else { still.append(replica) }
-    }
-    waiting = still
   }
 }
 

@@ -2,9 +2,9 @@
 public enum Happening: Int, CaseIterable, Sendable, Comparable {
   // Network
   case messageLost, delaySpike, duplicateRequest, requestOfDeadConnection, connectionReset, partition, oneWayPartition,
-    corruptFrame, busyServer
+    corruptFrame, lostFrame, repeatedFrame, cutFrame, busyServer
   // Processes
-  case serverCrash, trainerCrash, joinerCrash, replicaCrash, pause, gracefulStop
+  case serverCrash, trainerCrash, joinerCrash, replicaCrash, pause, gracefulStop, replicaStopped
   // Groups and the log
   case rebalance, secondOwner, memberExpired, brokerOutage, brokerRefusal, retention, unsafeRetention,
     transactionAborted,
@@ -13,7 +13,9 @@ public enum Happening: Int, CaseIterable, Sendable, Comparable {
   case crashWhileWriting, unsyncedLost, unsyncedTorn, writeFailed, diskFull, slowDisk, bitFlip
   // What machines did
   case fencedPush, duplicatePush, watermarkRefusal, claimAgain, snapshotStored, deltaStored, snapshotAbandoned,
-    snapshotRestored, snapshotSkipped, restoreRefused, storeWiped, replicaGap, replicaBase, joinerRestored,
+    snapshotRestored, snapshotSkipped, restoreRefused, storeWiped, replicaGap, replicaBase, replicaRebased, rowEvicted,
+    deltaSplit,
+    chunkShared, syncCapped, stateStored, stateRestored, stateSkipped, stateCaughtUpByDeltas, joinerRestored,
     deadLetter, gapDetected
 
   public static func < (a: Happening, b: Happening) -> Bool { a.rawValue < b.rawValue }

@@ -83,9 +83,10 @@ import Testing
     harness.snapshot(id: 1)
     _ = try harness.restart()
     // Nothing was learned in this life, so there is nothing for a delta.
-    #expect(!harness.server.sealDeltas(compressor: NoCompressor()))
+    #expect(!harness.server.sealDeltas(includingDense: true, compressor: NoCompressor()))
     let frames = try harness.server.sync(
-      SyncRequest(positions: [(ShardID(0), .nothing)]), compressor: NoCompressor())
+      SyncRequest(positions: [(ShardID(0), .nothing)]), limitBytes: ShardServer.syncReplyBytes,
+      compressor: NoCompressor())
     let frame = try frames[0].withUnsafeBytes {
       try SyncFrame(decoding: $0, compressor: NoCompressor(), maximumBodyBytes: 1 << 28)
     }

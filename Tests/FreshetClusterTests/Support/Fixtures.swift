@@ -110,12 +110,15 @@ struct TestModel {
   }
 
   func server(
-    _ number: Int = 0, of map: ShardMap, generation: UInt64 = 1, deltaLogBytes: Int = 1 << 20, chunkBytes: Int = 1 << 18
+    _ number: Int = 0, of map: ShardMap, generation: UInt64 = 1, deltaLogBytes: Int = 1 << 20,
+    chunkBytes: Int = 1 << 18,
+    deltaBodyBytes: Int = 1 << 20, syncWeights: WeightFormat = .float32
   ) -> ShardServer {
     ShardServer(
       configuration: ShardServer.Configuration(
         map: map, server: ServerID(number), layouts: tables.layouts, generation: generation,
-        deltaLogBytes: deltaLogBytes, maximumRows: 10_000, baseChunkBytes: chunkBytes))
+        deltaLogBytes: deltaLogBytes, maximumRows: 10_000, syncFormats: tables.syncFormats(syncWeights),
+        baseChunkBytes: chunkBytes, deltaBodyBytes: deltaBodyBytes))
   }
 
   /// Some fid of each shard, distinct from those of `example`.

@@ -185,7 +185,7 @@ final class SnapshotHarness {
     case 9: handle(.tick)
     case 10: _ = server.sweepExpired()
     case 11: server.maintainTables()
-    case 12: _ = server.sealDeltas(compressor: NoCompressor())
+    case 12: _ = server.sealDeltas(includingDense: true, compressor: NoCompressor())
     case 13..<17: for _ in 0..<Int.random(in: 1...60, using: &random) { copy() }
     default: for _ in 0..<Int.random(in: 1...12, using: &random) { write() }
     }

@@ -27,7 +27,7 @@ enum SnapshotSamples {
     }
     return SnapshotHeader(
       id: id, kind: .delta, shardCount: 16, parent: SnapshotHeader.Parent(parent),
-      takenAt: UnixTime(milliseconds: 1_700_000_000_123), newestMinutes: 77,
+      takenAt: UnixTime(milliseconds: 1_700_000_000_123), copied: nil, newestMinutes: 77,
       progress: [
         PartitionProgress(partition: PartitionID(0), watermark: Offset(100), origin: Offset(5)),
         PartitionProgress(partition: PartitionID(2), watermark: .none, origin: .none),

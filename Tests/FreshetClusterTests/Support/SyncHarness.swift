@@ -19,6 +19,9 @@ final class SyncHarness {
     var partitions = 2
     var deltaLogBytes = 1 << 20
     var chunkBytes = 1 << 18
+    var deltaBodyBytes = 1 << 20
+    /// What embeddings travel as; `differences` takes it into account.
+    var syncWeights = WeightFormat.float32
     /// In percent, for each frame.
     var drops = 0
     var repeats = 0
@@ -29,6 +32,10 @@ final class SyncHarness {
     var disconnects = 0
     var removesRows = true
     var fids = 60
+    /// Whether the replica's copy can be saved.
+    var isSaved = false
+    /// Whether everything is copied before the first example.
+    var startsWithBase = false
     /// Event time that passes from one offset to the next.
     var minutesPerOffset: UInt32 = 0
   }
@@ -36,7 +43,7 @@ final class SyncHarness {
   let options: Options
   var model: TestModel { options.model }
   let map: ShardMap
-  let replica: Replica
+  private(set) var replica: Replica
   private(set) var servers: [ShardServer] = []
   private var random: SeededGenerator
   private var now = Instant(nanoseconds: 1)
@@ -57,7 +64,7 @@ final class SyncHarness {
     ends = Array(repeating: 0, count: options.partitions)
     replica = Replica(
       tables: options.model.tables, map: map, weightFormat: options.weightFormat, compressor: RunLengthCompressor(),
-      seed: seed)
+      seed: seed, isSaved: options.isSaved, restored: nil)
     for number in 0..<options.servers { servers.append(makeServer(number)) }
     for number in servers.indices { deliver(.connected(ServerID(number))) }
   }
@@ -65,7 +72,7 @@ final class SyncHarness {
   private func makeServer(_ number: Int) -> ShardServer {
     let server = model.server(
       number, of: map, generation: random.next() | 1, deltaLogBytes: options.deltaLogBytes,
-      chunkBytes: options.chunkBytes)
+      chunkBytes: options.chunkBytes, deltaBodyBytes: options.deltaBodyBytes, syncWeights: options.syncWeights)
     // What a life has that no other one has must disappear with it.
     for _ in 0..<options.partitions { push(to: server, rows: 20, partition: 0, to: 0, reports: false) }
     return server
@@ -174,7 +181,8 @@ final class SyncHarness {
     for (server, body) in asked {
       do {
         let request = try body.withUnsafeBytes { try SyncRequest(decoding: $0) }
-        var frames = try servers[server.value].sync(request, compressor: RunLengthCompressor())
+        var frames = try servers[server.value].sync(
+          request, limitBytes: ShardServer.syncReplyBytes, compressor: RunLengthCompressor())
         if faulty { disturb(&frames) }
         for frame in frames { frame.withUnsafeBytes { deliver(.frame(server, $0)) } }
         seen += frames.suffix(2)
@@ -222,6 +230,7 @@ final class SyncHarness {
   // MARK: - Running
 
   func run(rounds: Int, each: () -> Void = {}) {
+    if options.startsWithBase { for _ in 0..<80 { answer(faulty: false) } }
     for _ in 0..<rounds {
       for _ in 0..<Int.random(in: 0...3, using: &random) { train() }
       if options.removesRows && chance(40) { removeRows() }
@@ -250,6 +259,19 @@ final class SyncHarness {
     }
   }
 
+  /// Another replica takes the place of the present one.
+  func replace(_ replica: Replica) {
+    self.replica = replica
+    requests = []
+    wasReady = replica.isReady
+    for number in servers.indices { deliver(.connected(ServerID(number))) }
+  }
+
+  /// All servers begin anew.
+  func restartServers() {
+    for number in servers.indices { servers[number] = makeServer(number) }
+  }
+
   private func sweep(atMost limit: Int) {
     for server in servers {
       var left = limit
@@ -258,7 +280,7 @@ final class SyncHarness {
   }
 
   private func seal() {
-    for server in servers { _ = server.sealDeltas(compressor: RunLengthCompressor()) }
+    for server in servers { _ = server.sealDeltas(includingDense: true, compressor: RunLengthCompressor()) }
   }
 
   /// Rows that differ, exist on one side only, or do not belong.
@@ -268,7 +290,12 @@ final class SyncHarness {
       for (number, table) in shard.tables.enumerated() {
         let copy = replica.shards[Int(shard.id.value)].tables[number]
         copy.checkInvariants()
-        let mine = Self.rows(table)
+        let format = options.model.tables.syncFormats(options.syncWeights)[number]
+        let mine = Self.rows(table).mapValues { weights in
+          var weights = weights
+          weights.withUnsafeMutableBufferPointer { format.round($0) }
+          return weights
+        }
         let theirs = Self.rows(copy)
         for fid in Set(mine.keys).union(theirs.keys) where mine[fid] != theirs[fid] {
           differences.append(

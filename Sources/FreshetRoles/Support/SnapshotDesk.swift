@@ -5,7 +5,7 @@ import FreshetWire
 import Logging
 import NIOCore
 
-/// Keeps the snapshots of a server's shards going beside its requests. Lives on the event loop that owns the shards.
+/// Keeps the snapshots of a process's shards going beside its requests. Lives on the event loop that owns the shards.
 ///
 /// Rows are copied one slice (about 0.1 ms) in each turn of the loop: between two slices every request that has come is
 /// answered. Everything that blocks happens on the writer's thread.
@@ -13,7 +13,9 @@ final class SnapshotDesk {
   static let tickMs: Int64 = 50
 
   let storeName: String
-  private let shards: ShardServer
+  private let shards: any SnapshotSource
+  /// Wraps whatever reads the shards.
+  private let access: (() -> Void) -> Void
   private let loop: any EventLoop
   private let logger: Logger
   private(set) var keeper: SnapshotKeeper
@@ -26,12 +28,15 @@ final class SnapshotDesk {
   private var notices = NoticeLimiter()
   private var onStopped: (() -> Void)?
 
+  /// - Parameter access: Calls what it is given, at once, while nobody else reads the shards' rows.
   init(
-    shards: ShardServer, keeper: SnapshotKeeper, store: any FileStore, compressor: any BlockCompressor,
+    shards: any SnapshotSource, access: @escaping (() -> Void) -> Void, keeper: SnapshotKeeper, store: any FileStore,
+    compressor: any BlockCompressor,
     loop: any EventLoop, logger: Logger
   ) {
     storeName = store.description
     self.shards = shards
+    self.access = access
     self.keeper = keeper
     self.loop = loop
     self.logger = logger
@@ -73,7 +78,9 @@ final class SnapshotDesk {
   }
 
   private func handle(_ event: SnapshotEvent) {
-    perform(keeper.handle(event, shards: shards, now: .now(), time: .now()))
+    var actions: [SnapshotAction] = []
+    access { actions = keeper.handle(event, shards: shards, now: .now(), time: .now()) }
+    perform(actions)
     scheduleSlice()
   }
 
@@ -82,7 +89,9 @@ final class SnapshotDesk {
     isSliceDue = true
     loop.assumeIsolated().execute { [self] in
       isSliceDue = false
-      perform(keeper.advance(shards: shards, now: .now()))
+      var actions: [SnapshotAction] = []
+      access { actions = keeper.advance(shards: shards, now: .now()) }
+      perform(actions)
       scheduleSlice()
     }
   }

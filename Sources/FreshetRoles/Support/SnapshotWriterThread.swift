@@ -30,7 +30,7 @@ final class SnapshotWriterThread: Sendable {
       writer.abandon()
       onEnd()
     }
-    thread.name = "ps-snapshot"
+    thread.name = "snapshot"
     thread.stackSize = 1 << 20
     thread.start()
   }
