@@ -1,3 +1,4 @@
+import FreshetCore
 import FreshetWire
 import NIOCore
 
@@ -15,14 +16,14 @@ public struct RESPResponder: @unchecked Sendable {
 
   public var eventLoop: any EventLoop { connection.eventLoop }
 
+  /// When the bytes that completed the request were read, with others of the same burst.
+  public var receivedAt: Instant { connection.receivedAt }
+
   /// Whether the client is still there; if not, the work for its reply may be saved.
   public var isConnected: Bool {
     eventLoop.preconditionInEventLoop()
     return !connection.isClosed
   }
-
-  /// The counters of the server that the request came to, for INFO.
-  public var serverStatistics: RESPServerStatistics { connection.counters.statistics }
 
   /// Writes the reply straight into the connection's outbound buffer.
   /// - Parameter encode: Must write exactly one value, and must not answer other requests.

@@ -12,22 +12,22 @@ public final class RESPServer: Sendable {
   public typealias Handler = @Sendable (RESPRequest, RESPResponder) -> Void
 
   private let listener: any Channel
-  private let counters: RESPServerCounters
+  private let loops: [RESPServerLoop]
   private let children: RESPServerChildren
 
   public let host: String
   /// The port that is listened on, also if the system chose it.
   public let port: Int
 
-  private init(listener: any Channel, host: String, counters: RESPServerCounters, children: RESPServerChildren) {
+  private init(listener: any Channel, host: String, loops: [RESPServerLoop], children: RESPServerChildren) {
     self.listener = listener
     self.host = host
-    self.counters = counters
+    self.loops = loops
     self.children = children
     port = listener.localAddress?.port ?? 0
   }
 
-  public var statistics: RESPServerStatistics { counters.statistics }
+  public var statistics: RESPServerStatistics { RESPServerStatistics(loops.map(\.counters)) }
 
   /// Listens.
   /// - Parameters:
@@ -36,8 +36,21 @@ public final class RESPServer: Sendable {
   public static func start(
     _ configuration: RESPServerConfiguration, on group: any EventLoopGroup, handler: @escaping Handler
   ) async throws -> RESPServer {
-    let builtIns = BuiltInCommands(service: configuration.commands)
-    let counters = RESPServerCounters(commands: Array(builtIns.descriptions.keys))
+    try await start(configuration, on: group, handlerOn: { _ in handler })
+  }
+
+  /// Listens, with a handler for each event loop.
+  /// - Parameters:
+  ///   - group: Where connections live; they are dealt out to its loops in turn.
+  ///   - handlerOn: Called for each loop, at once, for the handler of its connections.
+  /// - Throws: `NetError` that names the address and what to do.
+  public static func start(
+    _ configuration: RESPServerConfiguration, on group: any EventLoopGroup,
+    handlerOn: (any EventLoop) -> Handler
+  ) async throws -> RESPServer {
+    let shared = RESPServerShared(configuration)
+    let loops = group.makeIterator().map { RESPServerLoop($0, shared, handler: handlerOn($0)) }
+    let byEventLoop = Dictionary(uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
     let children = RESPServerChildren()
     let bootstrap = ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: 1024)
@@ -52,34 +65,38 @@ public final class RESPServer: Sendable {
         channel.eventLoop.makeCompletedFuture {
           children.insert(channel)
           channel.closeFuture.whenComplete { _ in children.remove(channel) }
-          try channel.pipeline.syncOperations.addHandler(
-            connection(on: channel, configuration, builtIns, counters, handler))
+          guard let loop = byEventLoop[ObjectIdentifier(channel.eventLoop)] else {
+            preconditionFailure("a connection on a loop that the group does not have")
+          }
+          try channel.pipeline.syncOperations.addHandler(connection(on: channel, loop))
         }
       }
     do {
       let listener = try await bootstrap.bind(host: configuration.host, port: configuration.port).get()
-      return RESPServer(listener: listener, host: configuration.host, counters: counters, children: children)
+      return RESPServer(listener: listener, host: configuration.host, loops: loops, children: children)
     } catch {
       throw NetError.listen(host: configuration.host, port: configuration.port, error)
     }
   }
 
   /// The handler of a new connection: one that refuses it if there are too many.
-  private static func connection(
-    on channel: any Channel, _ configuration: RESPServerConfiguration, _ builtIns: BuiltInCommands,
-    _ counters: RESPServerCounters, _ handler: @escaping Handler
-  ) -> RESPServerConnection {
-    let limit = configuration.maxConnections
-    let isFull = counters.connected.add(1) > limit
-    channel.closeFuture.whenComplete { _ in counters.connected.add(-1) }
-    let id = (isFull ? counters.rejected : counters.accepted).add(1)
+  private static func connection(on channel: any Channel, _ loop: RESPServerLoop) -> RESPServerConnection {
+    let (shared, counters) = (loop.shared, loop.counters)
+    let limit = shared.configuration.maxConnections
+    let isFull = shared.open.add(1, ordering: .relaxed).newValue > limit
+    counters.connected.add(1)
+    channel.closeFuture.whenComplete { _ in
+      shared.open.subtract(1, ordering: .relaxed)
+      counters.connected.add(-1)
+    }
+    (isFull ? counters.rejected : counters.accepted).add(1)
+    let id = shared.lastID.add(1, ordering: .relaxed).newValue
     let peer = channel.remoteAddress.map { "\($0.ipAddress ?? "?"):\($0.port ?? 0)" } ?? "?"
     return RESPServerConnection(
-      eventLoop: channel.eventLoop,
-      session: ConnectionSession(configuration: configuration, builtIns: builtIns, id: Int64(id), peer: peer),
-      counters: counters,
-      refusal: isFull ? WireError(.busy, "\(limit) connections are open, which is the limit; try again later") : nil,
-      handler: handler)
+      loop: loop,
+      session: ConnectionSession(
+        configuration: shared.configuration, builtIns: shared.builtIns, id: id, peer: peer),
+      refusal: isFull ? WireError(.busy, "\(limit) connections are open, which is the limit; try again later") : nil)
   }
 
   /// Stops listening, lets requests in hand be answered and their replies go out, and closes all connections.

@@ -1,3 +1,4 @@
+import FreshetCore
 import FreshetWire
 import NIOCore
 
@@ -13,12 +14,6 @@ final class RESPServerConnection: ChannelDuplexHandler {
   /// Asks a connection to answer what it has begun and to close.
   struct DrainEvent: Sendable {}
 
-  private enum Slot {
-    case waiting
-    /// Answered before its turn.
-    case ready(ByteBuffer)
-  }
-
   /// Replies of one burst beyond this are sent before the burst ends.
   private static let burstBytes = 256 << 10
   /// An outbound buffer beyond this is not kept for the next burst.
@@ -27,9 +22,9 @@ final class RESPServerConnection: ChannelDuplexHandler {
   private static let lingerSeconds: Int64 = 2
 
   let eventLoop: any EventLoop
-  let counters: RESPServerCounters
+  private let loop: RESPServerLoop
+  private let counters: RESPServerCounters
   private let configuration: RESPServerConfiguration
-  private let handler: RESPServer.Handler
   /// Why the connection is refused, if it is.
   private let refusal: WireError?
   private var session: ConnectionSession
@@ -37,14 +32,19 @@ final class RESPServerConnection: ChannelDuplexHandler {
   private var encoder = RESPEncoder(buffer: ByteBuffer(), version: .v2)
   private var context: ChannelHandlerContext?
 
-  /// The unanswered requests, and those answered before their turn.
-  private var slots = CircularBuffer<Slot>()
+  /// The oldest unanswered request, and the next one to come.
   private var firstSequence: UInt64 = 0
+  private var nextSequence: UInt64 = 0
+  /// Replies that came before their turn.
+  private var early: [UInt64: ByteBuffer] = [:]
 
+  /// Of the burst in hand, once it has been asked for.
+  private var burstTime: Instant?
   private var isInBurst = false
   private var isSettleScheduled = false
   private var wantsRead = false
   private var takesRequests = true
+  private var isWritable = true
   private var isInputClosed = false
   private var lingers = false
   private var isFinishing = false
@@ -53,13 +53,12 @@ final class RESPServerConnection: ChannelDuplexHandler {
   private(set) var isClosed = false
 
   init(
-    eventLoop: any EventLoop, session: ConnectionSession, counters: RESPServerCounters, refusal: WireError?,
-    handler: @escaping RESPServer.Handler
+    loop: RESPServerLoop, session: ConnectionSession, refusal: WireError?
   ) {
-    self.eventLoop = eventLoop
-    self.counters = counters
-    self.configuration = session.configuration
-    self.handler = handler
+    self.loop = loop
+    eventLoop = loop.eventLoop
+    counters = loop.counters
+    configuration = session.configuration
     self.refusal = refusal
     self.session = session
     decoder = RESPRequestDecoder(limits: session.isAuthenticated ? session.configuration.limits : .unauthenticated)
@@ -79,13 +78,14 @@ final class RESPServerConnection: ChannelDuplexHandler {
     counters.bytesIn.add(bytes.readableBytes)
     guard takesRequests else { return }
     decoder.append(bytes)
+    burstTime = nil
     isInBurst = true
     processRequests()
   }
 
   func channelReadComplete(context: ChannelHandlerContext) {
     isInBurst = false
-    settle()
+    scheduleSettle()
     context.fireChannelReadComplete()
   }
 
@@ -101,7 +101,8 @@ final class RESPServerConnection: ChannelDuplexHandler {
   func channelWritabilityChanged(context: ChannelHandlerContext) {
     slowReaderCut?.cancel()
     slowReaderCut = nil
-    if context.channel.isWritable {
+    isWritable = context.channel.isWritable
+    if isWritable {
       scheduleSettle()
     } else if !isClosed {
       scheduleSlowReaderCut(context.channel, leftBefore: leftBytes(context.channel))
@@ -143,7 +144,7 @@ final class RESPServerConnection: ChannelDuplexHandler {
   func channelInactive(context: ChannelHandlerContext) {
     isClosed = true
     slowReaderCut?.cancel()
-    slots.removeAll()
+    early.removeAll()
     self.context = nil
     context.fireChannelInactive()
   }
@@ -152,7 +153,8 @@ final class RESPServerConnection: ChannelDuplexHandler {
 
   /// Only a connection that still takes requests can pause: otherwise the end of the stream would not be seen.
   private var isPaused: Bool {
-    takesRequests && (slots.count >= configuration.maxPendingRequests || context?.channel.isWritable != true)
+    takesRequests
+      && (nextSequence &- firstSequence >= UInt64(configuration.maxPendingRequests) || !isWritable || context == nil)
   }
 
   private func processRequests() {
@@ -166,13 +168,19 @@ final class RESPServerConnection: ChannelDuplexHandler {
 
   private func dispatch(_ request: RESPRequest) {
     let name = request.name
-    let sequence = firstSequence + UInt64(slots.count)
-    slots.append(.waiting)
+    let sequence = nextSequence
+    nextSequence &+= 1
+    if let command = name.flatMap({ loop.shared.commands.position(of: $0) }) {
+      counters.byCommand[command].add(1)
+      if session.isAuthenticated, loop.shared.commands.isService(command, wordCount: request.count) {
+        return loop.handler(request, RESPResponder(connection: self, sequence: sequence, version: session.version))
+      }
+    }
     let outcome = session.handle(request, name: name)
+    // After it: HELLO is answered in the version that it chooses.
     let responder = RESPResponder(connection: self, sequence: sequence, version: session.version)
-    if let name, let counter = counters.byCommand[name] { counter.add(1) }
     switch outcome {
-    case .service: handler(request, responder)
+    case .service: loop.handler(request, responder)
     case .unknownCommand:
       counters.unknownCommands.add(1)
       responder.fail(request.unknownCommand)
@@ -187,32 +195,26 @@ final class RESPServerConnection: ChannelDuplexHandler {
 
   /// Answers with an error behind the replies that are due, and takes nothing more.
   private func refuse(_ error: WireError) {
-    let sequence = firstSequence + UInt64(slots.count)
-    slots.append(.waiting)
+    nextSequence &+= 1
     takesRequests = false
     lingers = true
-    complete(sequence, version: session.version) { $0.writeError(error) }
+    complete(nextSequence &- 1, version: session.version) { $0.writeError(error) }
   }
 
   // MARK: Replies
 
   func complete(_ sequence: UInt64, version: RESPVersion, _ encode: (inout RESPEncoder) -> Void) {
     guard !isClosed else { return }
-    precondition(sequence >= firstSequence, "a request was answered twice")
-    let index = slots.index(slots.startIndex, offsetBy: Int(sequence - firstSequence))
-    guard case .waiting = slots[index] else { preconditionFailure("a request was answered twice") }
-    if index == slots.startIndex {
+    precondition(sequence >= firstSequence && sequence < nextSequence, "a request was answered twice")
+    if sequence == firstSequence {
       encoder.version = version
       encode(&encoder)
-      removeFirstSlot()
-      while case .ready(let bytes) = slots.first {
-        encoder.buffer.writeImmutableBuffer(bytes)
-        removeFirstSlot()
-      }
+      firstSequence &+= 1
+      if !early.isEmpty { appendEarlyReplies() }
     } else {
       var aside = RESPEncoder(buffer: ByteBuffer(), version: version)
       encode(&aside)
-      slots[index] = .ready(aside.buffer)
+      precondition(early.updateValue(aside.buffer, forKey: sequence) == nil, "a request was answered twice")
     }
     if !isInBurst {
       scheduleSettle()
@@ -221,9 +223,11 @@ final class RESPServerConnection: ChannelDuplexHandler {
     }
   }
 
-  private func removeFirstSlot() {
-    slots.removeFirst()
-    firstSequence += 1
+  private func appendEarlyReplies() {
+    while let bytes = early.removeValue(forKey: firstSequence) {
+      encoder.buffer.writeImmutableBuffer(bytes)
+      firstSequence &+= 1
+    }
   }
 
   private func flush() {
@@ -239,25 +243,37 @@ final class RESPServerConnection: ChannelDuplexHandler {
     }
   }
 
-  /// Replies that come outside of a read are sent together at the end of the event loop's turn.
+  /// Replies are sent together at the end of the event loop's turn.
   private func scheduleSettle() {
     guard !isSettleScheduled, !isClosed else { return }
     isSettleScheduled = true
-    eventLoop.assumeIsolated().execute {
-      self.isSettleScheduled = false
-      self.settle()
-    }
+    loop.settleLater(self)
+  }
+
+  /// For `RESPServerLoop`, when the turn ends.
+  func settleNow() {
+    isSettleScheduled = false
+    settle()
+  }
+
+  /// When the burst of requests in hand was read.
+  var receivedAt: Instant {
+    if let burstTime { return burstTime }
+    let now = Instant.now()
+    burstTime = now
+    return now
   }
 
   /// Goes on with what had to wait, sends what is ready, and closes or reads on.
   private func settle() {
     guard !isClosed, !isInBurst, let context else { return }
+    burstTime = nil
     isInBurst = true
     processRequests()
     isInBurst = false
     flush()
     guard !isClosed else { return }
-    if slots.isEmpty, !takesRequests || (isInputClosed && !isPaused) {
+    if firstSequence == nextSequence, !takesRequests || (isInputClosed && !isPaused) {
       finish(context)
     } else {
       readOn(context)

@@ -1,13 +1,14 @@
 import FreshetWire
 import Synchronization
 
-/// Counts what a server's connections do; they may run on several event loops.
+/// Counts what a server's connections do on one event loop, for any thread to read.
 final class RESPServerCounters: Sendable {
   /// One counter, on the heap.
   final class Counter: Sendable {
     private let value = Atomic<Int>(0)
-    @discardableResult
-    func add(_ amount: Int) -> Int { value.add(amount, ordering: .relaxed).newValue }
+    /// Only its event loop changes it, so no other change can come between.
+    @inline(__always)
+    func add(_ amount: Int) { value.store(value.load(ordering: .relaxed) &+ amount, ordering: .relaxed) }
     var current: Int { value.load(ordering: .relaxed) }
   }
 
@@ -20,20 +21,30 @@ final class RESPServerCounters: Sendable {
   let unknownCommands = Counter()
   let bytesIn = Counter()
   let bytesOut = Counter()
-  let byCommand: [CommandName: Counter]
+  let names: [CommandName]
+  /// By position in the table of commands.
+  let byCommand: [Counter]
 
   init(commands: [CommandName]) {
-    byCommand = Dictionary(commands.map { ($0, Counter()) }, uniquingKeysWith: { first, _ in first })
+    names = commands
+    byCommand = commands.map { _ in Counter() }
   }
+}
 
-  var statistics: RESPServerStatistics {
-    RESPServerStatistics(
-      connected: connected.current, accepted: accepted.current, rejected: rejected.current,
-      protocolErrors: protocolErrors.current, pauses: pauses.current, slowReaders: slowReaders.current,
-      unknownCommands: unknownCommands.current, bytesIn: bytesIn.current,
-      bytesOut: bytesOut.current,
-      commands: byCommand.map { ($0.key.text.lowercased(), $0.value.current) }.filter { $0.1 > 0 }
-        .sorted { $0.0 < $1.0 }.map { RESPServerStatistics.CommandCount(name: $0.0, count: $0.1) })
+extension RESPServerStatistics {
+  /// - Parameter loops: Counters of the same commands.
+  init(_ loops: [RESPServerCounters]) {
+    func sum(_ counter: (RESPServerCounters) -> RESPServerCounters.Counter) -> Int {
+      loops.reduce(0) { $0 + counter($1).current }
+    }
+    let names = loops.first?.names ?? []
+    self.init(
+      connected: sum(\.connected), accepted: sum(\.accepted), rejected: sum(\.rejected),
+      protocolErrors: sum(\.protocolErrors), pauses: sum(\.pauses), slowReaders: sum(\.slowReaders),
+      unknownCommands: sum(\.unknownCommands), bytesIn: sum(\.bytesIn), bytesOut: sum(\.bytesOut),
+      commands: names.indices.map { position in
+        CommandCount(name: names[position].text.lowercased(), count: sum { $0.byCommand[position] })
+      }.filter { $0.count > 0 }.sorted { $0.name < $1.name })
   }
 }
 

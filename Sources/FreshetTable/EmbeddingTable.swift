@@ -155,6 +155,17 @@ public final class EmbeddingTable {
   @discardableResult
   public func removeRows(updatedBefore minutes: UInt32) -> Int { core.removeRows(updatedBefore: minutes) }
 
+  /// Finds rows that were last changed before `minutes`, a slice at a time, so that they can be removed without one long
+  /// pause. Rows may be removed between the calls; rows that are added may be missed.
+  /// - Parameters:
+  ///   - cursor: 0 to begin, else what the last call returned.
+  ///   - limit: Most rows to look at, above 0.
+  ///   - fids: Gets the rows' fids behind what it holds.
+  /// - Returns: The next cursor, or nil after the last row.
+  public func findRows(updatedBefore minutes: UInt32, from cursor: Int, limit: Int, into fids: inout [Fid]) -> Int? {
+    core.findRows(updatedBefore: minutes, from: cursor, limit: limit, into: &fids)
+  }
+
   /// Goes on with the removal of rows whose time to live is over. They count as absent already; this gives their memory
   /// back and reports them as removed. A call takes some tens of microseconds: repeat it for as long as there is time.
   /// - Returns: Whether a pass over the table is complete.

@@ -47,6 +47,23 @@ extension TableCore {
     return end
   }
 
+  /// Rows are visited from the last to the first: a removal moves the last row, which has been visited, into a gap among
+  /// those that have been.
+  func findRows(updatedBefore minutes: UInt32, from cursor: Int, limit: Int, into fids: inout [Fid]) -> Int? {
+    precondition(limit > 0)
+    let start = cursor == 0 ? store.count : min(cursor, store.count)
+    let end = max(0, start - limit)
+    for ahead in max(end, start - Self.indexAhead)..<start { index.prefetch(store.fid(UInt32(ahead))) }
+    var row = start
+    while row > end {
+      row -= 1
+      if row >= end + Self.indexAhead { index.prefetch(store.fid(UInt32(row - Self.indexAhead))) }
+      let fid = store.fid(UInt32(row))
+      if index.find(fid).unsafelyUnwrapped[FidIndex.minutesOffset] < minutes { fids.append(fid) }
+    }
+    return end > 0 ? end : nil
+  }
+
   /// Removes all rows that were last updated before `minutes`.
   /// - Returns: Rows removed.
   mutating func removeRows(updatedBefore minutes: UInt32) -> Int {

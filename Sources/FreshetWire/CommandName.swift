@@ -3,6 +3,9 @@ public struct CommandName: Hashable, Sendable, CustomStringConvertible, Expressi
   private let high: UInt64
   private let low: UInt64
 
+  /// A number that few names share; the same in every run.
+  public var spread: UInt64 { (low ^ (high &<< 1)) &* 0x9e37_79b9_7f4a_7c15 &>> 40 }
+
   /// nil for bytes that no command's name can be.
   @inline(__always)
   public init?(_ bytes: UnsafeRawBufferPointer) {

@@ -20,13 +20,11 @@ enum InlineWords {
 
   private struct Words {
     var frame = ByteBuffer()
-    var ranges: [RESPRequest.ArgumentRange] = []
+    var ranges = ArgumentRanges()
     private var start = 0
     mutating func begin() { start = frame.writerIndex }
     mutating func append(_ byte: UInt8) { frame.writeInteger(byte) }
-    mutating func end() {
-      ranges.append(RESPRequest.ArgumentRange(start: UInt32(start), count: UInt32(frame.writerIndex - start)))
-    }
+    mutating func end() { ranges.append(start: start, count: frame.writerIndex - start) }
   }
 
   private static func isSpace(_ byte: UInt8) -> Bool { byte == 32 || (9...13).contains(byte) || byte == 0 }

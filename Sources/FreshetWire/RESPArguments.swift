@@ -3,19 +3,27 @@ import NIOCore
 /// The words of a request where they lie, for the time of a call of `RESPRequest.withArguments`.
 public struct RESPArguments {
   private let start: UnsafeRawPointer
-  private let ranges: UnsafeBufferPointer<RESPRequest.ArgumentRange>
+  private let near: UnsafePointer<UInt64>
+  private let far: UnsafePointer<UInt64>?
+  public let count: Int
 
-  init(start: UnsafeRawPointer, ranges: UnsafeBufferPointer<RESPRequest.ArgumentRange>) {
+  /// - Parameters:
+  ///   - near: The first ranges, as `ArgumentRanges` packs them.
+  ///   - far: Those beyond, if there are any.
+  init(start: UnsafeRawPointer, near: UnsafePointer<UInt64>, far: UnsafePointer<UInt64>?, count: Int) {
     self.start = start
-    self.ranges = ranges
+    self.near = near
+    self.far = far
+    self.count = count
   }
-
-  public var count: Int { ranges.count }
 
   /// A word's bytes. 0 is the command's name.
   public subscript(index: Int) -> UnsafeRawBufferPointer {
-    let range = ranges[index]
-    return UnsafeRawBufferPointer(start: start + Int(range.start), count: Int(range.count))
+    precondition(index >= 0 && index < count)
+    let packed =
+      index < ArgumentRanges.nearCount ? near[index] : far.unsafelyUnwrapped[index &- ArgumentRanges.nearCount]
+    let range = ArgumentRanges.unpack(packed)
+    return UnsafeRawBufferPointer(start: start + range.lowerBound, count: range.count)
   }
 
   /// Whether a word is UTF-8.
@@ -46,9 +54,10 @@ extension RESPRequest {
     _ body: (RESPArguments) throws(Failure) -> Value
   ) throws(Failure) -> Value {
     let result: Result<Value, Failure> = frame.withUnsafeReadableBytes { bytes in
-      ranges.withUnsafeBufferPointer { ranges in
+      ranges.withPacked { near, far in
         Result { () throws(Failure) in
-          try body(RESPArguments(start: bytes.baseAddress.unsafelyUnwrapped, ranges: ranges))
+          try body(
+            RESPArguments(start: bytes.baseAddress.unsafelyUnwrapped, near: near, far: far, count: ranges.count))
         }
       }
     }

@@ -70,11 +70,30 @@ public struct RESPEncoder: Sendable {
 
   /// The shortest text that reads back as the same double.
   public mutating func writeDouble(_ value: Double) {
-    let text = RESPText.double(value)
-    if version == .v3 {
-      writeLine(",", text)
-    } else {
-      writeBulk(text)
+    var text = value.description
+    text.withUTF8 { digits in
+      let digits = RESPText.withoutEmptyFraction(digits)
+      let isBulk = version == .v2
+      buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: digits.count + 8) { bytes in
+        var count = 1
+        bytes[0] = isBulk ? UInt8(ascii: "$") : UInt8(ascii: ",")
+        if isBulk {
+          // The longest double has 24 characters.
+          if digits.count > 9 {
+            bytes[1] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digits.count / 10)
+            count = 2
+          }
+          bytes[count] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digits.count % 10)
+          bytes[count + 1] = RESPText.carriageReturn
+          bytes[count + 2] = RESPText.lineFeed
+          count += 3
+        }
+        UnsafeMutableRawBufferPointer(rebasing: bytes[count...]).copyBytes(from: digits)
+        count += digits.count
+        bytes[count] = RESPText.carriageReturn
+        bytes[count + 1] = RESPText.lineFeed
+        return count + 2
+      }
     }
   }
 

@@ -4,16 +4,11 @@ import NIOCore
 ///
 /// Keeping a request or one of its slices keeps the memory of the whole request, and of what arrived with it.
 public struct RESPRequest: Sendable {
-  struct ArgumentRange: Sendable {
-    let start: UInt32
-    let count: UInt32
-  }
-
   /// `ranges` count from the frame's reader index.
-  let frame: ByteBuffer
-  let ranges: [ArgumentRange]
+  @usableFromInline let frame: ByteBuffer
+  @usableFromInline let ranges: ArgumentRanges
 
-  init(frame: ByteBuffer, ranges: [ArgumentRange]) {
+  init(frame: ByteBuffer, ranges: ArgumentRanges) {
     self.frame = frame
     self.ranges = ranges
   }
@@ -21,16 +16,16 @@ public struct RESPRequest: Sendable {
   /// A request made of texts, as a client's encoder and the server's decoder would make it.
   public init(_ arguments: [String]) {
     var frame = ByteBuffer()
-    var ranges: [ArgumentRange] = []
+    var ranges = ArgumentRanges()
     for argument in arguments {
       let start = frame.readableBytes
-      ranges.append(ArgumentRange(start: UInt32(start), count: UInt32(frame.writeString(argument))))
+      ranges.append(start: start, count: frame.writeString(argument))
     }
     self.init(frame: frame, ranges: ranges)
   }
 
   /// The name and its arguments; at least 1 for a request from a decoder.
-  public var count: Int { ranges.count }
+  @inlinable public var count: Int { ranges.count }
 
   /// Bytes of the arguments with their framing.
   public var frameBytes: Int { frame.readableBytes }
@@ -39,23 +34,20 @@ public struct RESPRequest: Sendable {
   /// - Precondition: `index` in `0 ..< count`.
   public subscript(index: Int) -> ByteBuffer {
     let range = ranges[index]
-    guard let slice = frame.getSlice(at: frame.readerIndex + Int(range.start), length: Int(range.count)) else {
+    guard let slice = frame.getSlice(at: frame.readerIndex + range.lowerBound, length: range.count) else {
       preconditionFailure("argument outside of its request")
     }
     return slice
   }
 
   /// All arguments, not copied.
-  public var arguments: [ByteBuffer] { ranges.indices.map { self[$0] } }
+  public var arguments: [ByteBuffer] { (0..<count).map { self[$0] } }
 
   /// An argument's bytes for the time of `body`.
-  @inline(__always)
+  @inlinable @inline(__always)
   public func withBytes<Value>(at index: Int, _ body: (UnsafeRawBufferPointer) -> Value) -> Value {
     let range = ranges[index]
-    let start = Int(range.start)
-    return frame.withUnsafeReadableBytes { bytes in
-      body(UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(range.count)]))
-    }
+    return frame.withUnsafeReadableBytes { bytes in body(UnsafeRawBufferPointer(rebasing: bytes[range])) }
   }
 
   /// The command's name in upper case; nil if no command has such a name.

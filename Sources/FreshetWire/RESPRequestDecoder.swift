@@ -16,7 +16,7 @@ public struct RESPRequestDecoder: Sendable {
   private var scanned = 0
   private var argumentsLeft = 0
   private var bulkBytes = -1
-  private var ranges: [RESPRequest.ArgumentRange] = []
+  private var ranges = ArgumentRanges()
 
   /// Bytes looked at so far in search of a line's end; grows linearly with the bytes received.
   private(set) var bytesScanned = 0
@@ -28,7 +28,7 @@ public struct RESPRequestDecoder: Sendable {
 
   /// The memory behind `bufferedBytes`.
   var reservedBytes: Int {
-    received.storage.storageCapacity + ranges.capacity * MemoryLayout<RESPRequest.ArgumentRange>.stride
+    received.storage.storageCapacity + ranges.reservedBytes
   }
 
   /// Takes the next bytes of the stream. Call `next` until it returns nil before the next `append`, or at least before
@@ -82,7 +82,7 @@ public struct RESPRequestDecoder: Sendable {
     scanned = 0
     argumentsLeft = 0
     bulkBytes = -1
-    ranges = []
+    ranges.removeAll()
   }
 
   private mutating func fail(_ error: WireError) -> WireError {
@@ -104,7 +104,6 @@ public struct RESPRequestDecoder: Sendable {
       case .value(let count):
         guard count <= Int64(limits.maxArguments) else { return .failure(tooManyArguments(Int(count))) }
         argumentsLeft = Int(count)
-        ranges.reserveCapacity(min(argumentsLeft, 16))
       case .malformed: return .failure(.malformed("invalid multibulk length"))
       }
     }
@@ -115,7 +114,7 @@ public struct RESPRequestDecoder: Sendable {
       guard bytes[end] == RESPText.carriageReturn, bytes[end + 1] == RESPText.lineFeed else {
         return .failure(.malformed("bulk string of \(bulkBytes) bytes is not followed by CRLF"))
       }
-      ranges.append(RESPRequest.ArgumentRange(start: UInt32(cursor), count: UInt32(bulkBytes)))
+      ranges.append(start: cursor, count: bulkBytes)
       cursor = end + 2
       scanned = cursor
       bulkBytes = -1
@@ -167,6 +166,7 @@ public struct RESPRequestDecoder: Sendable {
   /// Reads a type's character, an integer and CRLF at `cursor`, and moves behind them.
   @inline(__always)
   private mutating func number(_ bytes: UnsafeRawBufferPointer) -> Number {
+    if let value = shortNumber(bytes) { return .value(Int64(value)) }
     guard let end = lineFeed(bytes, limit: RESPLimits.maxNumberLineBytes) else {
       return bytes.count - cursor >= RESPLimits.maxNumberLineBytes ? .malformed : .needMore
     }
@@ -176,6 +176,27 @@ public struct RESPRequestDecoder: Sendable {
     cursor = end + 1
     scanned = cursor
     return .value(value)
+  }
+
+  /// `number` for what nearly all are: one to nine digits, and all of the line here.
+  @inline(__always)
+  private mutating func shortNumber(_ bytes: UnsafeRawBufferPointer) -> Int? {
+    let start = cursor &+ 1
+    let end = min(bytes.count, start &+ 9)
+    var position = start
+    var value = 0
+    while position < end {
+      let digit = bytes[position] &- UInt8(ascii: "0")
+      guard digit <= 9 else { break }
+      value = value &* 10 &+ Int(digit)
+      position &+= 1
+    }
+    guard position > start, position &+ 1 < bytes.count, bytes[position] == RESPText.carriageReturn,
+      bytes[position &+ 1] == RESPText.lineFeed
+    else { return nil }
+    cursor = position &+ 2
+    scanned = cursor
+    return value
   }
 
   /// The position of the first line feed at or behind `cursor`, less than `limit` bytes away.

@@ -26,8 +26,17 @@ enum RESPText {
   /// The shortest text that reads back as the same double: `1`, `0.25`, `1e-07`, `inf`, `-inf`, `nan`.
   static func double(_ value: Double) -> String {
     var text = value.description
-    if text.hasSuffix(".0") { text.removeLast(2) }
-    return text
+    return text.withUTF8 { String(decoding: withoutEmptyFraction($0), as: UTF8.self) }
+  }
+
+  /// What `description` writes of a double, without a fraction of `.0`.
+  @inline(__always)
+  static func withoutEmptyFraction(_ digits: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8> {
+    let count = digits.count
+    guard count > 2, digits[count - 1] == UInt8(ascii: "0"), digits[count - 2] == UInt8(ascii: ".") else {
+      return digits
+    }
+    return UnsafeBufferPointer(rebasing: digits[..<(count - 2)])
   }
 
   /// Text from a client as an error message may quote it: one line, printable, at most 64 bytes.

@@ -39,7 +39,7 @@ import Testing
     let extractor = try FeatureExtractor(.movieLens)
     let reader = JSONRecordReader(maxBytes: 10_000, maxDepth: 8)
     let scratch = extractor.makeScratch()
-    var catalog = ItemCatalog(capacity: 10_000)
+    let catalog = ItemCatalog(capacity: 10_000)
     for item in items { try Array(item.utf8).withUnsafeBytes { try catalog.upsert($0, extractor, reader, scratch) } }
     var now = Instant(nanoseconds: 1_000_000)
     let partition = try JoinerPartition(

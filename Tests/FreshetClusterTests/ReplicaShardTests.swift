@@ -6,11 +6,20 @@ import Testing
 
 /// The rules by which a shard's copy takes or leaves a frame, one by one.
 @Suite struct ReplicaShardTests {
-  let shard = ReplicaShard(id: ShardID(0), layouts: TestModel.tiny.tables.servingLayouts(weightFormat: .float32))
+  let shard: ReplicaShard
+  let content: ReplicaContent
   let partition = PartitionID(3)
   let now = Instant(nanoseconds: 1)
 
   typealias Cursor = ShardPosition.BaseCursor
+
+  init() {
+    let tables = TestModel.tiny.tables
+    shard = ReplicaShard(id: ShardID(0), layouts: tables.servingLayouts(weightFormat: .float32))
+    content = ReplicaContent(tables: tables, shards: [shard])
+  }
+
+  func apply(_ frame: SyncFrame) throws -> ReplicaShard.Outcome { try shard.apply(frame, through: content, now: now) }
 
   func frame(
     _ kind: SyncFrame.Kind, generation: UInt64 = 1, sequence: UInt64, watermark: Int64 = 10, fids: [Fid] = [],
@@ -28,22 +37,22 @@ import Testing
 
   func copyBase() throws {
     let middle = Cursor(table: 1, cursor: 0)
-    #expect(try shard.apply(frame(.base(from: .start, next: middle), sequence: 5, fids: [1]), now: now) == .applied)
+    #expect(try apply(frame(.base(from: .start, next: middle), sequence: 5, fids: [1])) == .applied)
     #expect(!shard.isComplete && shard.watermarks.isEmpty)
-    #expect(try shard.apply(frame(.base(from: middle, next: nil), sequence: 5, fids: [2]), now: now) == .applied)
+    #expect(try apply(frame(.base(from: middle, next: nil), sequence: 5, fids: [2])) == .applied)
     #expect(shard.isComplete && shard.watermarks == [partition: Offset(10)])
   }
 
   @Test func onlyTheNextDeltaOfTheSameLifeIsTaken() throws {
-    #expect(try shard.apply(frame(.delta, sequence: 1), now: now) == .gap)
+    #expect(try apply(frame(.delta, sequence: 1)) == .gap)
     try copyBase()
-    #expect(try shard.apply(frame(.delta, sequence: 5), now: now) == .duplicate)
-    #expect(try shard.apply(frame(.delta, sequence: 7, fids: [9]), now: now) == .gap)
-    #expect(try shard.apply(frame(.delta, generation: 2, sequence: 6, fids: [9]), now: now) == .gap)
+    #expect(try apply(frame(.delta, sequence: 5)) == .duplicate)
+    #expect(try apply(frame(.delta, sequence: 7, fids: [9])) == .gap)
+    #expect(try apply(frame(.delta, generation: 2, sequence: 6, fids: [9])) == .gap)
     #expect(!shard.tables[0].contains(9))
     let next = frame(.delta, sequence: 6, watermark: 12, fids: [9], tombstones: [1])
-    #expect(try shard.apply(next, now: now) == .applied)
-    #expect(try shard.apply(next, now: now) == .duplicate)
+    #expect(try apply(next) == .applied)
+    #expect(try apply(next) == .duplicate)
     #expect(shard.tables[0].contains(9) && !shard.tables[0].contains(1))
     #expect(shard.watermarks == [partition: Offset(12)])
   }
@@ -52,22 +61,22 @@ import Testing
     let second = Cursor(table: 0, cursor: 8)
     let third = Cursor(table: 1, cursor: 0)
     let first = frame(.base(from: .start, next: second), sequence: 5, fids: [1])
-    #expect(try shard.apply(frame(.base(from: second, next: third), sequence: 5, fids: [7]), now: now) == .gap)
-    #expect(try shard.apply(first, now: now) == .applied)
+    #expect(try apply(frame(.base(from: second, next: third), sequence: 5, fids: [7])) == .gap)
+    #expect(try apply(first) == .applied)
     let waiting = ShardPosition(generation: 1, sequence: 5, base: second)
     // Repeated, too early, before or after the sequence, of another life.
-    #expect(try shard.apply(first, now: now) == .duplicate)
+    #expect(try apply(first) == .duplicate)
     for (from, sequence, generation, outcome) in [
       (third, 5, 1, ReplicaShard.Outcome.duplicate), (second, 4, 1, .duplicate), (second, 6, 1, .gap),
       (second, 5, 2, .gap),
     ] as [(Cursor, UInt64, UInt64, ReplicaShard.Outcome)] {
       let chunk = frame(.base(from: from, next: nil), generation: generation, sequence: sequence, fids: [7])
-      #expect(try shard.apply(chunk, now: now) == outcome)
+      #expect(try apply(chunk) == outcome)
       #expect(shard.position == waiting && !shard.tables[0].contains(7) && !shard.isComplete)
     }
     // Deltas arrive between chunks; the chunk after them carries their sequence.
-    #expect(try shard.apply(frame(.delta, sequence: 6), now: now) == .applied)
-    #expect(try shard.apply(frame(.base(from: second, next: nil), sequence: 6, fids: [7]), now: now) == .applied)
+    #expect(try apply(frame(.delta, sequence: 6)) == .applied)
+    #expect(try apply(frame(.base(from: second, next: nil), sequence: 6, fids: [7])) == .applied)
     #expect(shard.isComplete && shard.tables[0].contains(1) && shard.tables[0].contains(7))
   }
 
@@ -75,10 +84,10 @@ import Testing
     try copyBase()
     let middle = Cursor(table: 1, cursor: 0)
     let first = frame(.base(from: .start, next: middle), sequence: 20, watermark: 30, fids: [1])
-    #expect(try shard.apply(first, now: now) == .applied)
+    #expect(try apply(first) == .applied)
     #expect(shard.tables[0].contains(2) && shard.isComplete)
     #expect(shard.watermarks == [partition: Offset(10)])
-    _ = try shard.apply(frame(.base(from: middle, next: nil), sequence: 20, watermark: 30, fids: [3]), now: now)
+    _ = try apply(frame(.base(from: middle, next: nil), sequence: 20, watermark: 30, fids: [3]))
     #expect(shard.watermarks == [partition: Offset(30)])
     #expect(shard.tables[0].contains(1) && !shard.tables[0].contains(2) && shard.tables[0].contains(3))
   }
@@ -87,10 +96,10 @@ import Testing
     try copyBase()
     let middle = Cursor(table: 1, cursor: 0)
     let first = frame(.base(from: .start, next: middle), generation: 2, sequence: 0, watermark: 4, fids: [1])
-    #expect(try shard.apply(first, now: now) == .applied)
+    #expect(try apply(first) == .applied)
     #expect(shard.tables[0].contains(2) && shard.isComplete)
     #expect(shard.watermarks.isEmpty)
-    _ = try shard.apply(frame(.base(from: middle, next: nil), generation: 2, sequence: 0, watermark: 4), now: now)
+    _ = try apply(frame(.base(from: middle, next: nil), generation: 2, sequence: 0, watermark: 4))
     #expect(shard.watermarks == [partition: Offset(4)])
     #expect(!shard.tables[0].contains(2))
   }

@@ -200,14 +200,14 @@ final class ServeFixture {
       ItemBatch(
         records: records.enumerated().map {
           ItemRecord(partition: PartitionID(0), offset: Offset(Int64($0)), key: nil, value: Array($1.utf8))
-        }, isCaughtUp: isCaughtUp))
+        }, isCaughtUp: isCaughtUp), to: replica)
   }
 
   func deleteItem(_ key: String) -> [String] {
     engine.catalog.apply(
       ItemBatch(records: [
         ItemRecord(partition: PartitionID(0), offset: Offset(99), key: Array(key.utf8), value: nil)
-      ]))
+      ]), to: replica)
   }
 
   // MARK: - Requests

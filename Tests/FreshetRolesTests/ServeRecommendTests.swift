@@ -155,7 +155,7 @@ import Testing
     #expect(catalog.items.count == 1)
     #expect(catalog.records == 8)
     let empty = ItemRecord(partition: PartitionID(3), offset: Offset(0), key: nil, value: nil)
-    #expect(fixture.engine.catalog.apply(ItemBatch(records: [empty])).isEmpty)
+    #expect(fixture.engine.catalog.apply(ItemBatch(records: [empty]), to: fixture.replica).isEmpty)
     #expect(fixture.engine.catalog.badRecords["missing-field"] == 2)
   }
 

@@ -86,4 +86,32 @@ import Testing
     #expect(replica.removeRows(updatedBefore: 2) == 0)
     replica.checkInvariants()
   }
+
+  @Test func lookingForOldRowsInSlicesFindsEachWhileTheyAreRemoved() {
+    var random = SeededGenerator(seed: 3)
+    for _ in 0..<20 {
+      let table = EmbeddingTable(layout: replica.layout, feeds: 0)
+      let (old, new) = (Set((0..<300).map { _ in Fid.random(in: 0..<2_000, using: &random) }), Set<Fid>(2_000..<2_100))
+      for fid in old.union(new).shuffled(using: &random) {
+        withUnsafePointer(to: fid) {
+          table.assign(
+            UnsafeBufferPointer(start: $0, count: 1), weights: [Float](repeating: 1, count: table.layout.width),
+            minutes: old.contains(fid) ? 4 : 5)
+        }
+      }
+      var found: [Fid] = []
+      var cursor: Int? = 0
+      while let from = cursor {
+        var slice: [Fid] = []
+        let limit = Int.random(in: 1...40, using: &random)
+        cursor = table.findRows(updatedBefore: 5, from: from, limit: limit, into: &slice)
+        #expect(slice.count <= limit)
+        remove(slice, from: table)
+        found += slice
+      }
+      #expect(found.count == old.count && Set(found) == old)
+      #expect(table.rowCount == new.count && new.allSatisfy { table.contains($0) })
+      table.checkInvariants()
+    }
+  }
 }

@@ -150,6 +150,11 @@ FI_INLINE void fi_pause(void) {
 #endif
 }
 
+// Sleeps while the 32 bits at `word` are `value`, or for no reason: look again afterwards.
+void fi_wait_while_equal(const void *_Nonnull word, uint32_t value);
+// Wakes all threads that sleep so.
+void fi_wake_all(const void *_Nonnull word);
+
 // Puts the pages at `from` in place of those at `to`. Returns 0, or -1 if the kernel refuses.
 int fi_move_pages(void *_Nonnull from, void *_Nonnull to, size_t bytes);
 

@@ -139,8 +139,11 @@ public final class Replica {
 
   // MARK: - Readers
 
-  /// A reader for one other thread. Any thread may ask for it.
-  public func makeReader() -> ReplicaReader { ReplicaReader(content: content) }
+  /// Makes readers on other threads.
+  public var readers: ReplicaReaders { ReplicaReaders(content: content) }
+
+  /// A reader for one thread.
+  public func makeReader() -> ReplicaReader { readers.makeReader() }
 
   /// Runs `body` while no reader is inside `read`: for what is kept beside the rows and read with them, such as the item
   /// catalog. Readers wait meanwhile: it should take microseconds.
@@ -231,12 +234,7 @@ public final class Replica {
         return
       }
       let shard = shards[Int(frame.shard.value)]
-      let outcome = try content.gate.write { () throws(ClusterError) in
-        let outcome = try shard.apply(frame, now: now)
-        if outcome == .applied { raiseVersions(frame) }
-        return outcome
-      }
-      switch outcome {
+      switch try shard.apply(frame, through: content, now: now) {
       case .applied: noteApplied(frame)
       case .duplicate: statistics.duplicates += 1
       case .gap:
@@ -252,11 +250,6 @@ public final class Replica {
       servers[server.value].isTroubled = true
       actions.append(.notice("server \(server): \(error)"))
     }
-  }
-
-  private func raiseVersions(_ frame: SyncFrame) {
-    content.rowsVersion += 1
-    if frame.tables.contains(where: { $0.table == tables.denseTable }) { content.denseVersion += 1 }
   }
 
   private func noteApplied(_ frame: SyncFrame) {

@@ -50,6 +50,14 @@ public final class ReplicaReader {
   }
 }
 
+/// Makes the readers of one replica, on any thread.
+public struct ReplicaReaders: Sendable {
+  let content: ReplicaContent
+
+  /// A reader for one thread. A replica has at most 128.
+  public func makeReader() -> ReplicaReader { ReplicaReader(content: content) }
+}
+
 /// A replica's rows, as they are during one `ReplicaReader.read`.
 public struct ReplicaView {
   let content: ReplicaContent

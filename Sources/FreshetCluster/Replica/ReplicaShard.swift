@@ -56,8 +56,8 @@ final class ReplicaShard {
     case gap
   }
 
-  /// Applies a frame if it follows on from what the shard has.
-  func apply(_ frame: SyncFrame, now: Instant) throws(ClusterError) -> Outcome {
+  /// Applies a frame if it follows on from what the shard has. Readers see its rows come a slice at a time.
+  func apply(_ frame: SyncFrame, through content: ReplicaContent, now: Instant) throws(ClusterError) -> Outcome {
     for table in frame.tables where table.table >= tables.count || tables[table.table].layout.width != table.width {
       throw ClusterError(
         .mismatch,
@@ -82,13 +82,13 @@ final class ReplicaShard {
       position = ShardPosition(generation: frame.generation, sequence: frame.sequence, base: next)
     }
     reported = frame.reported
-    for table in frame.tables { assign(table) }
+    for table in frame.tables { content.apply(table, to: tables[table.table], minutes: baseRound) }
     for (partition, offset) in frame.watermarks { promised[partition] = offset }
     if position.base == nil { watermarks = promised }
     newestMinutes = max(newestMinutes, frame.newestMinutes)
     lastCurrent = now
     if case .base(_, next: nil) = frame.kind {
-      for table in tables { table.removeRows(updatedBefore: baseRound) }
+      for table in tables { content.removeRows(of: table, updatedBefore: baseRound) }
       isComplete = true
     }
     frames += 1
@@ -113,15 +113,5 @@ final class ReplicaShard {
     promised = [:]
     // Rows of the same life only become newer; those of another one may know less.
     if isOtherLife { watermarks = [:] }
-  }
-
-  private func assign(_ delta: SyncFrame.Table) {
-    let table = tables[delta.table]
-    delta.fids.withUnsafeBufferPointer { fids in
-      delta.weights.withUnsafeBufferPointer { weights in
-        if let start = weights.baseAddress { table.assign(fids, weights: start, minutes: baseRound) }
-      }
-    }
-    delta.tombstones.withUnsafeBufferPointer { _ = table.remove($0) }
   }
 }

@@ -133,11 +133,28 @@ public final class ItemCatalog {
 
   // MARK: - Changing
 
+  /// Grows the index for so many more items beside the one that is read: of millions of items that takes longer than a
+  /// reader may wait.
+  /// - Parameter exchange: Runs what puts the larger index in place of the other one.
+  public func makeRoom(for more: Int, exchange: (() -> Void) -> Void) {
+    guard let wider = index.widened(for: more) else { return }
+    var other = wider
+    exchange { swap(&index, &other) }
+  }
+
   /// Adds or replaces the item that a JSON record describes.
   public func upsert(
     _ record: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ reader: JSONRecordReader,
     _ scratch: FeatureScratch
   ) throws(ItemError) {
+    try put(Self.item(from: record, extractor, reader, scratch))
+  }
+
+  /// The item that a JSON record describes, for `put`.
+  public static func item(
+    from record: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ reader: JSONRecordReader,
+    _ scratch: FeatureScratch
+  ) throws(ItemError) -> CatalogItem {
     do {
       let object = try reader.parse(record)
       scratch.reset()
@@ -146,10 +163,9 @@ public final class ItemCatalog {
         throw FeatureError.missing(extractor.spec.fields[extractor.spec.itemKey].name)
       }
       let hash = Hashing.xxh3(UnsafeRawBufferPointer(key))
-      let item = CatalogItem(
+      return CatalogItem(
         key: String(decoding: key, as: UTF8.self), keyHash: hash, part: try extractor.copyItemPart(scratch),
         json: Array(record), values: extractor.itemValues(scratch))
-      try put(item)
     } catch let error as DescribedError {
       throw ItemError(code: error.code, message: error.message)
     } catch {
@@ -157,7 +173,9 @@ public final class ItemCatalog {
     }
   }
 
-  private func put(_ item: CatalogItem) throws(ItemError) {
+  /// Adds an item, or replaces the one with its key.
+  /// - Throws: `catalog-full`.
+  public func put(_ item: CatalogItem) throws(ItemError) {
     revision += 1
     let known = index.find(item.keyHash)
     if known >= 0 {
@@ -193,6 +211,13 @@ public final class ItemCatalog {
   public func remove(
     recordKey: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ scratch: FeatureScratch
   ) throws(ItemError) -> Bool {
+    try Self.keyHash(ofRecordKey: recordKey, extractor, scratch).map { remove(hash: $0) } ?? false
+  }
+
+  /// The hash of the item key that a Kafka key says; nil if it says nothing.
+  public static func keyHash(
+    ofRecordKey recordKey: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ scratch: FeatureScratch
+  ) throws(ItemError) -> UInt64? {
     let name = extractor.spec.fields[extractor.spec.itemKey].name
     scratch.reset()
     do throws(FeatureError) {
@@ -206,8 +231,12 @@ public final class ItemCatalog {
     } catch {
       throw ItemError(code: error.code, message: "the record's key: " + error.message)
     }
-    guard let key = extractor.text(of: extractor.spec.itemKey, in: scratch) else { return false }
-    let position = index.remove(Hashing.xxh3(UnsafeRawBufferPointer(key)))
+    return extractor.text(of: extractor.spec.itemKey, in: scratch).map { Hashing.xxh3(UnsafeRawBufferPointer($0)) }
+  }
+
+  /// - Returns: Whether the item was known.
+  public func remove(hash: UInt64) -> Bool {
+    let position = index.remove(hash)
     guard position >= 0 else { return false }
     revision += 1
     entry(position).pointee.item?.release()

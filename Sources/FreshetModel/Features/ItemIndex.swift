@@ -48,6 +48,18 @@ struct ItemIndex: ~Copyable {
     slots[index] = slot
   }
 
+  /// A copy with room for so many more; nil if there is room already.
+  func widened(for more: Int) -> ItemIndex? {
+    guard (count + more) * 2 > mask else { return nil }
+    var wider = ItemIndex()
+    while (count + more) * 2 > wider.mask { wider.mask = wider.mask * 2 + 1 }
+    wider.slots.deallocate()
+    wider.slots = Self.allocate(wider.mask + 1)
+    for slot in UnsafeBufferPointer(start: slots, count: mask + 1) where slot.position >= 0 { wider.place(slot) }
+    wider.count = count
+    return wider
+  }
+
   private mutating func grow() {
     let old = UnsafeMutableBufferPointer(start: slots, count: mask + 1)
     mask = mask * 2 + 1

@@ -163,6 +163,7 @@ extension ServingSettings {
     httpPort = try section.int("http_port", default: 8080, in: 0...65_535)
     maximumCandidates = try section.int("maximum_candidates", default: 10_000, in: 1...100_000)
     weights = try section.choice("weights", default: .float32)
+    threads = try section.int("threads", default: 1, in: 1...64)
     state = try section.optionalString("state")
     stateIntervalMs = try section.int("state_interval_ms", default: 30_000, in: 50...86_400_000)
     try section.finish()

@@ -137,6 +137,8 @@ public struct ServingSettings: Sendable {
   public var maximumCandidates: Int
   /// What the copies of embeddings are kept as. Default: fp32.
   public var weights: WeightFormat
+  /// That answer requests, from one copy. Default: 1.
+  public var threads: Int
   /// A directory where the replica saves its copy to start from; nil for none. Default: nil.
   public var state: String?
   /// From one round of saving to the next. Default: 30,000.

@@ -6,22 +6,16 @@ import Synchronization
 
 /// Hands requests of HTTP to the event loops that answer RESP, in turn.
 final class ReplicaScoring: ScoringService {
-  struct Thread: Sendable {
-    let loop: any EventLoop
-    let endpoint: NIOLoopBound<ServeEndpoint>
-  }
-
   /// Requests that wait for a loop or its answer; more are refused.
   static let maximumInHand = 256
 
   let model: ModelSpec
-  private let threads: [Thread]
+  private let threads: ServingThreads
   private let inHand = Atomic<Int>(0)
   private let turn = Atomic<Int>(0)
 
-  /// - Parameter threads: At least one; they run until no more is asked of this.
-  init(model: ModelSpec, threads: [Thread]) {
-    precondition(!threads.isEmpty)
+  /// - Parameter threads: They run until no more is asked of this.
+  init(model: ModelSpec, threads: ServingThreads) {
     self.model = model
     self.threads = threads
   }
@@ -44,10 +38,7 @@ final class ReplicaScoring: ScoringService {
     }
   }
 
-  func report() async throws -> RoleReport {
-    let thread = threads[0]
-    return try await thread.loop.submit { thread.endpoint.value.report }.get()
-  }
+  func report() async throws -> RoleReport { try await threads.report() }
 
   private func ask<Value: Sendable>(
     _ body: @escaping @Sendable (ServeEndpoint, EventLoopPromise<Value>) -> Void
@@ -56,7 +47,8 @@ final class ReplicaScoring: ScoringService {
     guard inHand.add(1, ordering: .relaxed).newValue <= Self.maximumInHand else {
       throw HTTPFailure(.busy, "\(Self.maximumInHand) requests are in hand, which is the limit; try again later")
     }
-    let thread = threads[turn.add(1, ordering: .relaxed).oldValue % threads.count]
+    let members = threads.members
+    let thread = members[turn.add(1, ordering: .relaxed).oldValue % members.count]
     let promise = thread.loop.makePromise(of: Value.self)
     thread.loop.execute { body(thread.endpoint.value, promise) }
     do {

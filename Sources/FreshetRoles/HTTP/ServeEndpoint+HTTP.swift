@@ -23,14 +23,4 @@ extension ServeEndpoint {
     recordLatency(since: startedAt)
     return scores
   }
-
-  var report: RoleReport {
-    var notReady: String?
-    do throws(WireError) {
-      try engine.checkReady()
-    } catch {
-      notReady = error.message
-    }
-    return RoleReport(info: info(now: Instant.now()), notReady: notReady)
-  }
 }

@@ -2,7 +2,7 @@ import FreshetCore
 import Histogram
 
 /// A distribution since the start, and of the last ten seconds.
-struct RecentHistogram {
+struct RecentHistogram: Sendable {
   struct Summary: Equatable {
     let count: UInt64
     let p50: UInt64
@@ -42,6 +42,20 @@ struct RecentHistogram {
       seconds[slot] = second
     }
     ring[slot].record(clamped, count: UInt32(clamping: count))
+  }
+
+  /// Adds the values of another one with the same highest value.
+  mutating func add(_ other: RecentHistogram) {
+    precondition(highest == other.highest)
+    total.add(other.total)
+    for slot in ring.indices where other.seconds[slot] != .max {
+      if seconds[slot] == other.seconds[slot] {
+        ring[slot].add(other.ring[slot])
+      } else if seconds[slot] == .max || seconds[slot] < other.seconds[slot] {
+        ring[slot] = other.ring[slot]
+        seconds[slot] = other.seconds[slot]
+      }
+    }
   }
 
   /// Since the start; nil while there is nothing.

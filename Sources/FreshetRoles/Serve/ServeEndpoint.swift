@@ -1,17 +1,16 @@
 import FreshetCluster
 import FreshetCore
-import FreshetHTTP
 import FreshetNet
 import FreshetWire
 import Logging
 import NIOCore
 
-/// Turns requests into calls of the `ServingEngine` and its answers into replies. Lives on the server's one event loop.
+/// Turns requests into calls of the `ServingEngine` and its answers into replies. Lives on one of the serving event loops, of
+/// which each has its own.
 final class ServeEndpoint {
   /// Recommendations that wait for their turn; more are refused.
   private static let maximumRecommendations = 1024
-  /// A day; and a minute in microseconds.
-  private static let longestFreshnessMs: UInt64 = 86_400_000
+  /// A minute.
   private static let longestLatencyMicroseconds: UInt64 = 60_000_000
 
   private struct Pending {
@@ -23,35 +22,43 @@ final class ServeEndpoint {
   }
 
   let engine: ServingEngine
-  let replica: Replica
   private let loop: any EventLoop
-  private let logger: Logger
-  let startedAt = Instant.now()
   private var recommendations = CircularBuffer<Pending>()
-  private(set) var freshness = RecentHistogram(highest: longestFreshnessMs)
-  private(set) var latency = RecentHistogram(highest: longestLatencyMicroseconds)
-  private var catalogWasCaughtUp = false
-  var listener: RESPServer?
-  var http: HTTPServer?
-  var feed: ReplicaFeed?
-  var state: ReplicaStateDesk?
-  private let checksums: ChecksumDesk
+  private var latency = RecentHistogram(highest: longestLatencyMicroseconds)
 
-  init(engine: ServingEngine, replica: Replica, loop: any EventLoop, logger: Logger) {
+  init(engine: ServingEngine, loop: any EventLoop) {
     self.engine = engine
-    self.replica = replica
-    checksums = ChecksumDesk(
-      source: replica, shards: (0..<replica.shardCount).map { ShardID($0) }, loop: loop)
     self.loop = loop
-    self.logger = logger
   }
 
-  func handle(_ request: RESPRequest, _ responder: RESPResponder) {
-    let startedAt = Instant.now()
+  var figures: ServingFigures {
+    ServingFigures(
+      statistics: engine.statistics, unknownFids: engine.scorer.unknownFids, latency: latency,
+      replica: engine.reader.status, catalog: engine.reader.read { _ in CatalogFigures(engine.catalog) })
+  }
+
+  /// Why scores would be refused, if they would be.
+  var notReady: String? {
+    do throws(WireError) {
+      try engine.checkReady()
+      return nil
+    } catch {
+      return error.message
+    }
+  }
+
+  /// - Returns: False for a command that is not one thread's to answer.
+  func handle(_ request: RESPRequest, _ responder: RESPResponder) -> Bool {
+    let startedAt = responder.receivedAt
     do throws(WireError) {
       switch request.name {
-      case "SCORE": return reply(try engine.score(request), responder, since: startedAt)
-      case "SCOREJSON": return reply(try engine.scoreJSON(request), responder, since: startedAt)
+      case "SCORE":
+        reply(try engine.score(request), responder, since: startedAt)
+        return true
+      case "SCOREJSON":
+        reply(try engine.scoreJSON(request), responder, since: startedAt)
+        return true
+      case "INFO", "CHECKSUM": return false
       default: break
       }
       switch try ServingCommand(request, limits: engine.limits) {
@@ -72,9 +79,7 @@ final class ServeEndpoint {
       case .row(let table, let fid):
         let row = try engine.row(table: table, fid: fid)
         responder.reply { $0.write(row: row) }
-      case .checksum: checksums.request(formats: replica.tables.layouts.map { _ in [] }, responder)
-      case .info(let section):
-        responder.reply(.bulk(info(now: Instant.now()).text(section: section)))
+      case .checksum, .info: preconditionFailure("left to others above")
       }
     } catch {
       if request.name == "SCORE" || request.name == "SCOREJSON" || request.name == "RECOMMEND" {
@@ -82,6 +87,7 @@ final class ServeEndpoint {
       }
       responder.fail(error)
     }
+    return true
   }
 
   private func reply(_ scored: ScoredRequest, _ responder: RESPResponder, since startedAt: Instant) {
@@ -149,21 +155,5 @@ final class ServeEndpoint {
     }
     guard !recommendations.isEmpty else { return }
     loop.assumeIsolated().execute { [self] in advance() }
-  }
-
-  // MARK: - News
-
-  func apply(_ batch: ItemBatch) {
-    for notice in replica.write({ engine.catalog.apply(batch) }) { logger.warning("\(notice)") }
-    if !catalogWasCaughtUp, engine.catalog.isCaughtUp {
-      catalogWasCaughtUp = true
-      logger.info("item catalog read", metadata: ["items": "\(engine.catalog.items.count)"])
-    }
-  }
-
-  /// The scores now reflect a batch of examples. All count as its oldest one: the figure is never better than the truth.
-  func note(_ receipt: BatchReceipt) {
-    let age = UnixTime.now().milliseconds - receipt.oldestIngest.milliseconds
-    freshness.record(age, count: receipt.exampleCount, now: Instant.now())
   }
 }

@@ -62,28 +62,42 @@ public struct ServeRole: Service {
 
   public func run() async throws {
     Network.useOneThread()
-    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let replicaGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let servingGroup = MultiThreadedEventLoopGroup(numberOfThreads: configuration.serving.threads)
     do {
-      try await run(on: group)
+      try await run(replica: replicaGroup.next(), serving: servingGroup)
     } catch {
-      try? await group.shutdownGracefully()
+      try? await servingGroup.shutdownGracefully()
+      try? await replicaGroup.shutdownGracefully()
       throw error
     }
-    try await group.shutdownGracefully()
+    try await servingGroup.shutdownGracefully()
+    try await replicaGroup.shutdownGracefully()
   }
 
-  private func run(on group: MultiThreadedEventLoopGroup) async throws {
-    let loop = group.next()
-    let endpoint = try await loop.submit { NIOLoopBound(try makeEndpoint(loop), eventLoop: loop) }.get()
-    let listener = try await listen(group, endpoint)
-    let http = try await listenHTTP([ReplicaScoring.Thread(loop: loop, endpoint: endpoint)])
+  private func run(replica loop: any EventLoop, serving: MultiThreadedEventLoopGroup) async throws {
+    let freshness = FreshnessRecord()
+    let catalog = ServingCatalog(extractor: try FeatureExtractor(configuration.model))
+    let (replica, readers, state) = try await loop.submit { try makeReplica(loop, catalog, freshness) }.get()
+    let limits = ServingLimits(maxCandidates: configuration.serving.maximumCandidates)
+    let model = configuration.model
+    let threads = try await ServingThreads.start(
+      on: Array(serving.makeIterator()), freshness: freshness, state: state,
+      answerChecksum: { responder in loop.execute { replica.value.answerChecksum(responder) } },
+      makeEngine: {
+        try ServingEngine(model: model, reader: readers.makeReader(), catalog: catalog, limits: limits)
+      })
+    let listener = try await listen(serving, threads)
+    threads.set(listener: listener)
+    let http = try await listenHTTP(threads)
+    threads.set(http: http)
     onListening(listener.port)
     logger.info(
       "listening",
       metadata: [
         "listen": "\(configuration.serving.host):\(listener.port)", "http_port": "\(http?.port ?? 0)",
-        "model": "\(configuration.model.name)",
-        "servers": "\(configuration.cluster.servers.count)",
+        "model": "\(configuration.model.name)", "servers": "\(configuration.cluster.servers.count)",
+        "threads": "\(configuration.serving.threads)",
       ])
     if options.failFast, let feed = items as? KafkaItemFeed {
       do {
@@ -94,37 +108,35 @@ public struct ServeRole: Service {
         throw error
       }
     }
-    try await loop.submit {
-      endpoint.value.listener = listener
-      endpoint.value.http = http
-      endpoint.value.feed?.start()
-    }.get()
+    try await loop.submit { replica.value.start() }.get()
     items.start { batch, applied in
       loop.execute {
-        endpoint.value.apply(batch)
+        replica.value.apply(batch)
         applied()
       }
     }
     try? await gracefulShutdown()
+    // News first, then requests: those in hand are answered from what is there.
     await items.stop()
-    try await loop.submit { endpoint.value.feed?.stop() }.get()
-    await saveState(endpoint, on: loop)
+    try await loop.submit { replica.value.stop() }.get()
+    await saveState(replica, on: loop)
     async let closing: Void = listener.shutdown(graceMs: 2_000)
     await http?.shutdown(graceMs: 2_000)
     await closing
   }
 
-  private func saveState(_ endpoint: NIOLoopBound<ServeEndpoint>, on loop: any EventLoop) async {
+  private func saveState(_ replica: NIOLoopBound<ReplicaLoop>, on loop: any EventLoop) async {
     let saved = loop.makePromise(of: Void.self)
     loop.execute {
-      guard let state = endpoint.value.state else { return saved.succeed() }
-      state.stop(withinMs: Self.lastStateMs) { saved.succeed() }
+      replica.value.saveState(withinMs: Self.lastStateMs) { saved.succeed() }
     }
     try? await saved.futureResult.get()
   }
 
   /// Called on the loop.
-  private func makeEndpoint(_ loop: any EventLoop) throws -> ServeEndpoint {
+  private func makeReplica(
+    _ loop: any EventLoop, _ catalog: ServingCatalog, _ freshness: FreshnessRecord
+  ) throws -> (loop: NIOLoopBound<ReplicaLoop>, readers: ReplicaReaders, state: ReplicaStateStatus?) {
     let state = try configuration.serving.state.map { directory in
       try ReplicaStateDesk(
         directory: directory, intervalMs: configuration.serving.stateIntervalMs, tables: tables,
@@ -135,20 +147,14 @@ public struct ServeRole: Service {
       compressor: ZstdCompressor(level: 1), seed: UInt64.random(in: 0 ... .max), isSaved: state != nil,
       restored: state?.takeRestored())
     state?.start(replica, on: loop)
-    let catalog = ServingCatalog(extractor: try FeatureExtractor(configuration.model))
-    let engine = try ServingEngine(
-      model: configuration.model, reader: replica.makeReader(), catalog: catalog,
-      limits: ServingLimits(maxCandidates: configuration.serving.maximumCandidates))
-    let endpoint = ServeEndpoint(engine: engine, replica: replica, loop: loop, logger: logger)
-    endpoint.state = state
-    endpoint.feed = ReplicaFeed(replica: replica, cluster: configuration.cluster, loop: loop, logger: logger) {
-      [weak endpoint] receipt in endpoint?.note(receipt)
-    }
-    return endpoint
+    let replicaLoop = ReplicaLoop(
+      replica: replica, state: state, catalog: catalog, freshness: freshness, cluster: configuration.cluster,
+      loop: loop, logger: logger)
+    return (NIOLoopBound(replicaLoop, eventLoop: loop), replica.readers, state?.status)
   }
 
   /// - Parameter threads: What answers; they must outlive the port.
-  private func listenHTTP(_ threads: [ReplicaScoring.Thread]) async throws -> HTTPServer? {
+  private func listenHTTP(_ threads: ServingThreads) async throws -> HTTPServer? {
     let settings = configuration.serving
     let port = options.httpPort ?? settings.httpPort
     guard port > 0 else { return nil }
@@ -162,7 +168,7 @@ public struct ServeRole: Service {
   }
 
   private func listen(
-    _ group: MultiThreadedEventLoopGroup, _ endpoint: NIOLoopBound<ServeEndpoint>
+    _ group: MultiThreadedEventLoopGroup, _ threads: ServingThreads
   ) async throws -> RESPServer {
     try await RESPServer.start(
       .standard(
@@ -170,9 +176,6 @@ public struct ServeRole: Service {
         password: configuration.cluster.password, serverName: "freshet-serve", serverVersion: FreshetVersion.current,
         commands: ServingCommand.descriptions,
         settings: configuration.settings),
-      on: group
-    ) { request, responder in
-      endpoint.value.handle(request, responder)
-    }
+      on: group, handlerOn: { threads.handler(on: $0) })
   }
 }

@@ -1,3 +1,4 @@
+import FreshetCluster
 import FreshetCore
 import FreshetModel
 
@@ -5,13 +6,15 @@ import FreshetModel
 ///
 /// One for all serving threads: changed by the thread that keeps the replica's copy, inside `Replica.write`, and read inside
 /// `ReplicaReader.read`.
-// Sendable holds because of that rule.
+// Sendable holds because of that rule; scratch and reader are the changing thread's own.
 final class ServingCatalog: @unchecked Sendable {
   /// Items beyond that are refused and counted.
   static let capacity = 4_000_000
   static let maximumRecordBytes = 1 << 20
+  /// Changes without a pause for readers: some microseconds' work.
+  private static let changesPerSlice = 32
 
-  private(set) var items = ItemCatalog(capacity: capacity)
+  let items = ItemCatalog(capacity: capacity)
   private(set) var records: UInt64 = 0
   private(set) var deletions: UInt64 = 0
   /// Whether the topic has been read once to its end.
@@ -28,41 +31,77 @@ final class ServingCatalog: @unchecked Sendable {
     scratch = extractor.makeScratch()
   }
 
+  /// What a record asks for, worked out before readers are kept waiting for it.
+  private enum Change {
+    case put(CatalogItem)
+    case remove(key: UInt64)
+    case none(ItemError)
+  }
+
   /// - Returns: The first record of each kind that is seen to be bad for the first time, in words.
-  func apply(_ batch: ItemBatch) -> [String] {
+  func apply(_ batch: ItemBatch, to replica: Replica) -> [String] {
+    items.makeRoom(for: batch.records.count) { exchange in replica.write { exchange() } }
     var notices: [String] = []
-    for record in batch.records {
-      records += 1
-      guard let bad = apply(record) else { continue }
-      if badRecords[bad.code, default: 0] == 0 {
-        notices.append(
-          "item record at partition \(record.partition) offset \(record.offset) cannot be used: \(bad.reason); "
-            + "more like it are only counted (INFO catalog)")
+    for first in stride(from: 0, to: batch.records.count, by: Self.changesPerSlice) {
+      let slice = batch.records[first..<min(first + Self.changesPerSlice, batch.records.count)]
+      let changes = slice.map(change)
+      replica.write {
+        for (record, change) in zip(slice, changes) {
+          records += 1
+          if let error = perform(change) { note(error, record, &notices) }
+        }
       }
-      badRecords[bad.code, default: 0] += 1
     }
-    if batch.isCaughtUp { isCaughtUp = true }
+    if batch.isCaughtUp, !isCaughtUp { replica.write { isCaughtUp = true } }
     return notices
   }
 
-  /// - Returns: Why the record is of no use, if it is not.
-  private func apply(_ record: ItemRecord) -> (code: String, reason: String)? {
+  private func change(_ record: ItemRecord) -> Change {
     do throws(ItemError) {
       if let value = record.value {
         let result = value.withUnsafeBytes { bytes in
-          Result { () throws(ItemError) in try items.upsert(bytes, extractor, reader, scratch) }
+          Result { () throws(ItemError) in try ItemCatalog.item(from: bytes, extractor, reader, scratch) }
         }
-        try result.get()
-      } else {
-        guard let key = record.key else { return ("missing-field", "it has neither a key nor a value") }
-        let result = key.withUnsafeBytes { bytes in
-          Result { () throws(ItemError) in try items.remove(recordKey: bytes, extractor, scratch) }
-        }
-        if try result.get() { deletions += 1 }
+        return .put(try result.get())
       }
-      return nil
+      guard let key = record.key else {
+        throw ItemError(code: "missing-field", message: "it has neither a key nor a value")
+      }
+      let result = key.withUnsafeBytes { bytes in
+        Result { () throws(ItemError) in try ItemCatalog.keyHash(ofRecordKey: bytes, extractor, scratch) }
+      }
+      guard let hash = try result.get() else {
+        throw ItemError(code: "missing-field", message: "its key says nothing")
+      }
+      return .remove(key: hash)
     } catch {
-      return (error.code, error.message)
+      return .none(error)
     }
+  }
+
+  /// - Returns: Why the record is of no use, if it is not.
+  private func perform(_ change: Change) -> ItemError? {
+    switch change {
+    case .put(let item):
+      do throws(ItemError) {
+        try items.put(item)
+        return nil
+      } catch {
+        return error
+      }
+    case .remove(let key):
+      if items.remove(hash: key) { deletions += 1 }
+      return nil
+    case .none(let error): return error
+    }
+  }
+
+  private func note(_ error: ItemError, _ record: ItemRecord, _ notices: inout [String]) {
+    if badRecords[error.code, default: 0] == 0 {
+      notices.append(
+        "item record at partition \(record.partition) offset \(record.offset) cannot be used: \(error.message); "
+          + "more like it are only counted (INFO catalog)")
+    }
+    badRecords[error.code, default: 0] += 1
   }
 }

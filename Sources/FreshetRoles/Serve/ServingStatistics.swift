@@ -10,4 +10,12 @@ struct ServingStatistics: Sendable, Equatable {
   var unknownItems: UInt64 = 0
   /// Requests whose user has no row: they are scored by the other fields.
   var unknownUsers: UInt64 = 0
+
+  mutating func add(_ other: ServingStatistics) {
+    requests += other.requests
+    refused += other.refused
+    candidates += other.candidates
+    unknownItems += other.unknownItems
+    unknownUsers += other.unknownUsers
+  }
 }

@@ -1,0 +1,53 @@
+import FreshetWire
+import NIOCore
+import Synchronization
+
+/// What all connections of a server share.
+final class RESPServerShared: Sendable {
+  let configuration: RESPServerConfiguration
+  let builtIns: BuiltInCommands
+  let commands: CommandTable
+  /// Open connections, and all there ever were.
+  let open = Atomic<Int>(0)
+  let lastID = Atomic<Int64>(0)
+
+  init(_ configuration: RESPServerConfiguration) {
+    self.configuration = configuration
+    builtIns = BuiltInCommands(service: configuration.commands)
+    commands = CommandTable(builtIns)
+  }
+}
+
+/// What the connections of one event loop share.
+///
+/// Replies leave at the end of the loop's turn, after the requests of all connections that had any: a client that waits for
+/// replies on several connections is woken once for all of them, which costs the system more than writing does.
+// Sendable holds because what changes is used on the event loop only; the counters are atomic.
+final class RESPServerLoop: @unchecked Sendable {
+  let eventLoop: any EventLoop
+  let shared: RESPServerShared
+  let handler: RESPServer.Handler
+  let counters: RESPServerCounters
+  private var waiting: [RESPServerConnection] = []
+  private var settling: [RESPServerConnection] = []
+
+  init(_ eventLoop: any EventLoop, _ shared: RESPServerShared, handler: @escaping RESPServer.Handler) {
+    self.eventLoop = eventLoop
+    self.shared = shared
+    self.handler = handler
+    counters = RESPServerCounters(commands: shared.commands.names)
+  }
+
+  /// Calls the connection's `settle` at the end of this turn of the loop.
+  func settleLater(_ connection: RESPServerConnection) {
+    waiting.append(connection)
+    guard waiting.count == 1 else { return }
+    eventLoop.assumeIsolated().execute { self.settleAll() }
+  }
+
+  private func settleAll() {
+    swap(&waiting, &settling)
+    for connection in settling { connection.settleNow() }
+    settling.removeAll(keepingCapacity: true)
+  }
+}

@@ -1,0 +1,89 @@
+import FreshetCluster
+import FreshetCore
+import FreshetModel
+import FreshetNet
+import Glibc
+import Logging
+import NIOCore
+import Synchronization
+
+/// The one thread that changes what the serving threads read: it follows the parameter servers and the `items` topic, and
+/// answers no requests. Belongs to its event loop.
+final class ReplicaLoop {
+  private let replica: Replica
+  private let catalog: ServingCatalog
+  private let freshness: FreshnessRecord
+  private let feed: ReplicaFeed
+  private let checksums: ChecksumDesk
+  private let state: ReplicaStateDesk?
+  private let logger: Logger
+  private var catalogWasCaughtUp = false
+
+  /// Called on the loop.
+  init(
+    replica: Replica, state: ReplicaStateDesk?, catalog: ServingCatalog, freshness: FreshnessRecord,
+    cluster: ClusterSettings, loop: any EventLoop, logger: Logger
+  ) {
+    self.replica = replica
+    self.state = state
+    checksums = ChecksumDesk(source: replica, shards: (0..<replica.shardCount).map { ShardID($0) }, loop: loop)
+    self.catalog = catalog
+    self.freshness = freshness
+    self.logger = logger
+    feed = ReplicaFeed(replica: replica, cluster: cluster, loop: loop, logger: logger) { freshness.note($0) }
+  }
+
+  func start() {
+    Self.giveWayToRequests()
+    feed.start()
+  }
+
+  func stop() { feed.stop() }
+
+  /// Saves what has changed, if copies are saved.
+  /// - Parameter completion: Called on the loop when that is done or the time is over.
+  func saveState(withinMs: Int, _ completion: @escaping () -> Void) {
+    guard let state else { return completion() }
+    state.stop(withinMs: withinMs, completion)
+  }
+
+  /// The reply comes on the responder's loop.
+  func answerChecksum(_ responder: RESPResponder) {
+    checksums.request(formats: replica.tables.layouts.map { _ in [] }, responder)
+  }
+
+  func apply(_ batch: ItemBatch) {
+    for notice in catalog.apply(batch, to: replica) { logger.warning("\(notice)") }
+    if !catalogWasCaughtUp, catalog.isCaughtUp {
+      catalogWasCaughtUp = true
+      logger.info("item catalog read", metadata: ["items": "\(catalog.items.count)"])
+    }
+  }
+
+  /// `SCHED_BATCH` of Linux.
+  private static let batchPolicy: Int32 = 3
+
+  /// A thread that the kernel takes for a batch job gets its share of a busy core, but does not interrupt another one the
+  /// moment it has something to do: a request that is being answered is answered first.
+  private static func giveWayToRequests() {
+    var parameters = sched_param()
+    // Where it is not allowed, sync and requests are on one footing.
+    _ = sched_setscheduler(0, Self.batchPolicy, &parameters)
+  }
+}
+
+/// How old actions were when scores came to reflect them. One thread notes, any reads.
+final class FreshnessRecord: Sendable {
+  /// A day.
+  private static let longestMs: UInt64 = 86_400_000
+  private let ages = Mutex(RecentHistogram(highest: longestMs))
+
+  /// The scores now reflect a batch of examples. All count as its oldest one: the figure is never better than the truth.
+  func note(_ receipt: BatchReceipt) {
+    let age = UnixTime.now().milliseconds - receipt.oldestIngest.milliseconds
+    let now = Instant.now()
+    ages.withLock { $0.record(age, count: receipt.exampleCount, now: now) }
+  }
+
+  var histogram: RecentHistogram { ages.withLock { $0 } }
+}
