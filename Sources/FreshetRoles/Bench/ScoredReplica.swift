@@ -46,7 +46,7 @@ final class ScoredReplica {
           return ItemRecord(
             partition: Self.partition, offset: Offset(Int64(item)), key: nil,
             value: Array("{\"item_id\":\(item),\"year\":\(1920 + item % 81),\"genres\":[\(own)]}".utf8))
-        }, isCaughtUp: true))
+        }, isCaughtUp: true), to: replica)
     precondition(notices.isEmpty, "\(notices)")
     var fids = (1...users).map { Hashing.fid(slot: "user_id", value: "\($0)") }
     fids += (1...items).map { Hashing.fid(slot: "item_id", value: "\($0)") }
