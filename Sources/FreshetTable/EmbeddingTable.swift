@@ -17,7 +17,8 @@ public enum TableMemory {
 /// row. A fid without a row has the value that the layout's initializer gives it. docs/table.md says how it works inside.
 public final class EmbeddingTable {
   public let layout: TableLayout
-  var core: TableCore
+  // A table has one owner, or readers that nobody disturbs: a check of each access would cost as much as finding a row.
+  @exclusivity(unchecked) var core: TableCore
 
   /// - Parameters:
   ///   - feeds: Consumers of changes (`takeTouched`, `takeRemoved`), each of which sees all of them; 0 for a copy that has

@@ -1,8 +1,9 @@
 /// A list for hot loops: appending is a store, and memory is kept when it is emptied.
 final class GrowingMemory<Element: BitwiseCopyable> {
-  private(set) var start: UnsafeMutablePointer<Element>
-  private(set) var count = 0
-  private var capacity = 64
+  // One thread's, and no call here is made while another is under way: a check of each access would cost more than the access.
+  @exclusivity(unchecked) private(set) var start: UnsafeMutablePointer<Element>
+  @exclusivity(unchecked) private(set) var count = 0
+  @exclusivity(unchecked) private var capacity = 64
 
   init() { start = .allocate(capacity: capacity) }
   deinit { start.deallocate() }

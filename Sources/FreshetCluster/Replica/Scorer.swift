@@ -36,13 +36,13 @@ public final class Scorer {
   private var denseVersion: UInt64?
   private var rowsVersion: UInt64 = 0
   /// Rises with both.
-  private var epoch: UInt64 = 0
+  @exclusivity(unchecked) private var epoch: UInt64 = 0
   private let partStride: Int
 
   /// Fids without a row among what was scored: a request's count once, an item's once for each candidate.
-  public private(set) var unknownFids: UInt64 = 0
+  @exclusivity(unchecked) public private(set) var unknownFids: UInt64 = 0
   /// Candidates whose item's part was at hand.
-  public private(set) var reusedItems: UInt64 = 0
+  @exclusivity(unchecked) public private(set) var reusedItems: UInt64 = 0
 
   /// - Parameters:
   ///   - extractor: Of the model that the reader's tables are of.

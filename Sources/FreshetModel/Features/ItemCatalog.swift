@@ -43,6 +43,8 @@ public final class ItemCatalog {
   /// What is known of a position.
   struct Entry {
     var item: Unmanaged<CatalogItem>?
+    /// Of the item: found without a look at the item.
+    var part: UnsafeRawPointer?
     /// Another one for each change of the position.
     var revision: UInt64
   }
@@ -95,7 +97,7 @@ public final class ItemCatalog {
   /// - Precondition: There is an item at the position.
   @inline(__always)
   public func part(at position: Int) -> UnsafeRawPointer {
-    entry(position).pointee.item.unsafelyUnwrapped._withUnsafeGuaranteedRef { UnsafeRawPointer($0.part.memory) }
+    entry(position).pointee.part.unsafelyUnwrapped
   }
 
   public func item(hash: UInt64) -> CatalogItem? {
@@ -181,7 +183,7 @@ public final class ItemCatalog {
     if known >= 0 {
       let entry = entry(known)
       entry.pointee.item?.release()
-      entry.pointee = Entry(item: .passRetained(item), revision: revision)
+      entry.pointee = Entry(item: .passRetained(item), part: item.part.bytes, revision: revision)
       return
     }
     guard count < capacity else {
@@ -189,7 +191,7 @@ public final class ItemCatalog {
         code: "catalog-full", message: "item \(item.key) would be one more than the \(capacity) that are allowed")
     }
     let position = freePositions.popLast() ?? addPosition()
-    entry(position).pointee = Entry(item: .passRetained(item), revision: revision)
+    entry(position).pointee = Entry(item: .passRetained(item), part: item.part.bytes, revision: revision)
     index.insert(item.keyHash, position)
     count += 1
   }
@@ -197,7 +199,7 @@ public final class ItemCatalog {
   private func addPosition() -> Int {
     if positionEnd == slabCount * Self.entriesPerSlab {
       let slab = UnsafeMutablePointer<Entry>.allocate(capacity: Self.entriesPerSlab)
-      slab.initialize(repeating: Entry(item: nil, revision: 0), count: Self.entriesPerSlab)
+      slab.initialize(repeating: Entry(item: nil, part: nil, revision: 0), count: Self.entriesPerSlab)
       slabs[slabCount] = slab
       slabCount += 1
     }
@@ -240,7 +242,7 @@ public final class ItemCatalog {
     guard position >= 0 else { return false }
     revision += 1
     entry(position).pointee.item?.release()
-    entry(position).pointee = Entry(item: nil, revision: revision)
+    entry(position).pointee = Entry(item: nil, part: nil, revision: revision)
     freePositions.append(position)
     count -= 1
     return true

@@ -1,7 +1,8 @@
-/// Memory for kernels, on cache lines: grows, never shrinks.
+/// Memory for kernels, on cache lines: grows, never shrinks. Belongs to one thread.
 public final class AlignedFloats {
-  public private(set) var start: UnsafeMutablePointer<Float>
-  public private(set) var count: Int
+  // Read in every loop, and changed by `reserve` alone: a check of each access would cost more than the access.
+  @exclusivity(unchecked) public private(set) var start: UnsafeMutablePointer<Float>
+  @exclusivity(unchecked) public private(set) var count: Int
 
   /// All are 0.
   public init(count: Int) {

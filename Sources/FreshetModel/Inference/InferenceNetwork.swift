@@ -29,9 +29,10 @@ public final class InferenceNetwork {
   private let heads: AlignedFloats
   private let headStride: Int
   private let headBiases: AlignedFloats
-  /// For each layer `block` rows of activations, and where they begin.
+  /// For each layer `block` rows of activations.
   private let activations: [AlignedFloats]
-  private let activationRows: [[UnsafeMutablePointer<Float>]]
+  /// Where they begin, `block` for each layer; never changed.
+  private let activationRows: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
 
   /// - Parameter poolsByMean: For each slot, whether several values are averaged rather than summed.
   public init(shape: NetworkShape, poolsByMean: [Bool], sides: FeatureSides) {
@@ -51,10 +52,15 @@ public final class InferenceNetwork {
     heads = AlignedFloats(count: shape.tasks * headStride)
     headBiases = AlignedFloats(count: shape.tasks)
     activations = widths.map { AlignedFloats(count: Self.block * $0) }
-    activationRows = zip(activations, widths).map { buffer, width in
-      (0..<Self.block).map { buffer.start + $0 * width }
+    activationRows = .allocate(capacity: widths.count * Self.block)
+    for (layer, width) in widths.enumerated() {
+      for row in 0..<Self.block {
+        (activationRows + layer * Self.block + row).initialize(to: activations[layer].start + row * width)
+      }
     }
   }
+
+  deinit { activationRows.deallocate() }
 
   /// Takes the dense tensors, packed for the kernels.
   /// - Parameter parameters: `DenseLayout.parameterCount` floats.
@@ -129,7 +135,7 @@ public final class InferenceNetwork {
   ) {
     let (request, item) = (UnsafeRawPointer(request), UnsafeRawPointer(item))
     let mixed = mixed.map { UnsafeRawPointer($0) }
-    let activation = UnsafeMutableRawPointer(activationRows[0][member])
+    let activation = UnsafeMutableRawPointer(activationRows[member])
     let isRectified = !shape.hidden.isEmpty
     var byte = 0
     while byte < columns &* 4 {
@@ -146,7 +152,7 @@ public final class InferenceNetwork {
     }
     let wide = fi_sum8(interactions) + Self.sum(request, item, mixed, end)[0]
     for task in 0..<shape.tasks {
-      let direct = isRectified ? headBiases.start[task] : activationRows[0][member][task]
+      let direct = isRectified ? headBiases.start[task] : activationRows[member][task]
       output[task] = wide + direct
     }
   }
@@ -165,15 +171,14 @@ public final class InferenceNetwork {
   /// Sends the block through the hidden layers and adds the heads to the outputs.
   @inline(__always)
   private func finish(_ size: Int, _ output: UnsafeMutablePointer<Float>) {
-    for (number, matrix) in hidden.enumerated() {
-      let stride = number == 0 ? columns : hidden[number &- 1].paddedColumns
-      activationRows[number &+ 1].withUnsafeBufferPointer { targets in
-        matrix.multiply(
-          activations[number].start, stride: stride, count: size, isRectified: true,
-          into: targets.baseAddress.unsafelyUnwrapped)
-      }
+    var stride = columns
+    for layer in 0..<hidden.count {
+      let targets = activationRows + (layer &+ 1) &* Self.block
+      hidden[layer].multiply(
+        activationRows[layer &* Self.block], stride: stride, count: size, isRectified: true, into: targets)
+      stride = hidden[layer].paddedColumns
     }
-    let top = UnsafeRawPointer(activations[activations.count &- 1].start)
+    let top = UnsafeRawPointer(activationRows[hidden.count &* Self.block])
     for member in 0..<size {
       for task in 0..<shape.tasks {
         let head = UnsafeRawPointer(heads.start + task &* headStride)
