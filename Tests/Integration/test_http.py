@@ -89,6 +89,23 @@ def test_every_protocol_gives_the_same_scores_to_the_last_bit(trained_cluster, c
         assert list(map(bits, scores)) == list(map(bits, reference)), way
 
 
+def test_several_serving_threads_give_the_same_scores(make_cluster):
+    cluster = make_cluster(settings={"serve.threads": 3})
+    cluster.start_all(trainers=1)
+    cluster.replay("--limit", 1_000)
+    cluster.expect_exactly(1_000)
+    cluster.wait_until_ready()
+    # What the servers have learned, the replica has as well: its scores do not change any more.
+    ends = {partition: offset for (_, partition), offset in cluster.watermarks().items()}
+    wait_until(
+        lambda: all(cluster.info("serve").get(f"partition_{partition}") == end for partition, end in ends.items()),
+        "the replica has everything that was learned")
+    answers = [all_scores(cluster, {"user_id": USER}, ITEMS) for _ in range(4)]
+    assert len({tuple(scores) for ways in answers for scores in ways.values()}) == 1
+    asked = [int(value) for key, value in cluster.info("serve").items() if key.startswith("thread_")]
+    assert len(asked) == 3 and all(asked), "HTTP takes the threads in turn"
+
+
 def test_fields_of_the_item_stand_above_the_catalog_in_every_protocol(trained_cluster, port):
     with trained_cluster.client(protocol=3) as client:
         plain = client.execute_command("SCORE", "movielens", f"user_id={USER}", "item_id=661")

@@ -178,6 +178,9 @@ def test_keys_that_say_which_are_labels(trained_cluster):
     assert sum(value for (name, _), (value, _) in joiner.items() if name == "freshet_dead_letters_records_total") == 0
     assert joiner["freshet_join_joined_total", ()] == (20_000, "counter")
     assert serve["freshet_replica_ready", ()] == (1, "gauge")
+    assert serve["freshet_scoring_requests_total", ()][1] == "counter"
+    assert serve["freshet_replica_rows", (("table", "embedding"),)][0] > 1_000
+    assert [dict(labels)["partition"] for name, labels in serve if name == "freshet_watermarks_offset"] == ["0", "1"]
     assert serve["freshet_commandstats_calls_total", (("command", "info"),)][1] == "counter"
     assert server["freshet_server_resident_bytes", ()][0] > 1 << 20
 

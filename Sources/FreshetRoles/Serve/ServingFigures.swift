@@ -39,7 +39,11 @@ extension InfoText {
     add("shards", replica.positions.count)
     add("shards_complete", replica.positions.count { $0.isComplete })
     if let age = replica.ageMs(now: now) { add("age_ms", Int(age)) }
-    for position in replica.positions { add("shard_\(position.shard)", "\(position.generation):\(position.sequence)") }
+    for position in replica.positions {
+      add(
+        "shard_\(position.shard)", text: "\(position.generation):\(position.sequence)",
+        [InfoField("shard_sequence", position.sequence, .gauge.of(["shard": position.shard]))])
+    }
     let statistics = replica.statistics
     add("frames", statistics.frames, as: .counter)
     add("frame_bytes", statistics.frameBytes, as: .counter)
@@ -55,7 +59,7 @@ extension InfoText {
     }
     section("watermarks")
     for (partition, offset) in replica.watermarks {
-      add("partition_\(partition)", offset, as: .gauge.named("partition", of: ["partition": partition]))
+      add("partition_\(partition)", offset, as: .gauge.named("offset", of: ["partition": partition]))
     }
   }
 
