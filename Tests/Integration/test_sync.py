@@ -48,6 +48,8 @@ def test_a_killed_replica_goes_on_from_its_saved_copy_and_ends_with_equal_rows(m
         cluster.kill(name)
     cluster.start("serve")
     cluster.wait_until_listening("serve")
+    # The catalog is no part of the copy: it comes from the broker.
+    wait_until(lambda: int(cluster.info("serve")["caught_up"]) == 1, "the catalog is read")
     with cluster.client() as client:
         assert client.execute_command(*SCORE) == scores
     info = cluster.info("serve")
