@@ -18,6 +18,10 @@ final class ClusterProcess: Sendable {
     else { throw UsageError("cannot write \(logPath)") }
     process.executableURL = URL(fileURLWithPath: executable)
     process.arguments = arguments
+    // It ends when this process does, however that ends.
+    process.environment = ProcessInfo.processInfo.environment.merging([
+      Supervisor.parentVariable: String(ProcessInfo.processInfo.processIdentifier)
+    ]) { $1 }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = log
     process.standardError = log
