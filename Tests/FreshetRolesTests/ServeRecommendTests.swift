@@ -69,7 +69,7 @@ import Testing
     for round in 0..<200 {
       let entries = (0..<(1 + round)).map { TopItems<Int>.Entry(score: Double(generator.next() % 20), item: $0) }
       var top = TopItems<Int>(limit: 1 + round % 17) { $0 < $1 }
-      for entry in entries where top.mayTake(entry.score) { top.insert(entry) }
+      for entry in entries where Float(entry.score) >= top.worst { top.insert(entry) }
       let expected = entries.sorted { ($1.score, $0.item) < ($0.score, $1.item) }.prefix(1 + round % 17)
       #expect(top.sorted.map(\.item) == expected.map(\.item))
     }

@@ -55,8 +55,8 @@ public final class ItemCatalog {
   public let capacity: Int
   public private(set) var count = 0
   /// All positions in use are below it.
-  public private(set) var positionEnd = 0
-  private var index = ItemIndex()
+  @exclusivity(unchecked) public private(set) var positionEnd = 0
+  @exclusivity(unchecked) private var index = ItemIndex()
   /// Entries in slabs, so that they never move.
   private let slabs: UnsafeMutablePointer<UnsafeMutablePointer<Entry>>
   private var slabCount = 0
@@ -89,17 +89,6 @@ public final class ItemCatalog {
   /// - Precondition: The position is below `positionEnd`.
   public func item(at position: Int) -> CatalogItem? { entry(position).pointee.item?.takeUnretainedValue() }
 
-  /// Another number for each item and each change of it.
-  @inline(__always)
-  public func revision(at position: Int) -> UInt64 { entry(position).pointee.revision }
-
-  /// The item's side of rows, for as long as the catalog does not change.
-  /// - Precondition: There is an item at the position.
-  @inline(__always)
-  public func part(at position: Int) -> UnsafeRawPointer {
-    entry(position).pointee.part.unsafelyUnwrapped
-  }
-
   public func item(hash: UInt64) -> CatalogItem? {
     let position = index.find(hash)
     return position < 0 ? nil : item(at: position)
@@ -121,8 +110,14 @@ public final class ItemCatalog {
     entry(position).pointee.revision == revision ? item(at: position) : nil
   }
 
+  /// The item's side of rows, for as long as the catalog does not change, and the item's revision: another one for each item
+  /// and each change of it. Nil if there is no item.
+  /// - Precondition: The position is below `positionEnd`.
   @inline(__always)
-  public func hasItem(at position: Int) -> Bool { entry(position).pointee.item != nil }
+  public func place(at position: Int) -> (part: UnsafeRawPointer, revision: UInt64)? {
+    let entry = entry(position).pointee
+    return entry.part.map { ($0, entry.revision) }
+  }
 
   /// Whether a filter takes an item.
   /// - Parameter excluded: Hashes of keys that are not taken.

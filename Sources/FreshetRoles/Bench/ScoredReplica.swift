@@ -19,6 +19,7 @@ final class ScoredReplica {
   private let replica: Replica
   private let epoch: Epoch
   private var offset: Int64 = 0
+  private var isChanged = false
 
   init(users: Int, items: Int, shards: Int) throws {
     self.users = users
@@ -57,16 +58,16 @@ final class ScoredReplica {
     fids += (0..<21).map { Hashing.fid(slot: "occupation", value: "\($0)") }
     fids += (10..<100).map { Hashing.fid(slot: "zip", value: "\($0)") }
     for first in stride(from: 0, to: fids.count, by: Self.rowsPerPush) {
-      try push(Array(fids[first..<min(first + Self.rowsPerPush, fids.count)]), table: 0)
+      try push(Array(fids[first..<min(first + Self.rowsPerPush, fids.count)]), table: 0, scale: 1)
     }
-    try push(tables.denseLayout.fids, table: tables.denseTable)
+    try push(tables.denseLayout.fids, table: tables.denseTable, scale: 1)
     _ = server.sealDeltas(includingDense: true, compressor: NoCompressor())
     sync(replica.handle(.connected(ServerID(0)), now: .now()))
     precondition(replica.isReady)
   }
 
-  /// Applies a random gradient to distinct rows.
-  private func push(_ fids: [Fid], table: Int) throws {
+  /// Applies a random gradient to distinct rows, for the same rows always the same.
+  private func push(_ fids: [Fid], table: Int, scale: Float) throws {
     let sorted = fids.sorted { map.shard(of: $0).value < map.shard(of: $1).value }
     var sections: [RowSection] = []
     for shard in 0..<map.shardCount {
@@ -79,7 +80,7 @@ final class ScoredReplica {
     }
     let gradients = sorted.flatMap { fid -> [Float] in
       var generator = SeededGenerator(seed: fid)
-      return (0..<tables.layouts[table].width).map { _ in Float(generator.nextUnit()) - 0.5 }
+      return (0..<tables.layouts[table].width).map { _ in scale * (Float(generator.nextUnit()) - 0.5) }
     }
     gradients.withUnsafeBufferPointer { body.write(floats: $0) }
     _ = try body.bytes.withUnsafeBytes {
@@ -103,10 +104,12 @@ final class ScoredReplica {
     }
   }
 
-  /// Changes a row of one user and the dense tensors, as a delta does.
+  /// Changes a row of one user and the dense tensors, as a delta does: there and back, so that scores stay as spread as they are.
   func change() throws {
-    try push([Hashing.fid(slot: "user_id", value: "1")], table: 0)
-    try push(tables.denseLayout.fids, table: tables.denseTable)
+    isChanged.toggle()
+    let scale: Float = isChanged ? 0.01 : -0.01
+    try push([Hashing.fid(slot: "user_id", value: "1")], table: 0, scale: scale)
+    try push(tables.denseLayout.fids, table: tables.denseTable, scale: scale)
     _ = server.sealDeltas(includingDense: true, compressor: NoCompressor())
     // The replica's last request found nothing and was not repeated; a new connection asks again.
     _ = replica.handle(.disconnected(ServerID(0), reason: "asks again"), now: .now())

@@ -157,13 +157,11 @@ extension ServingEngine {
     while recommendation.next < looksTo, slice.count < Recommendation.sliceItems {
       let position = recommendation.next
       recommendation.next += 1
-      guard items.hasItem(at: position) else { continue }
+      guard let item = items.place(at: position) else { continue }
       if !takesAll, !items.accepts(position, recommendation.filter, excluding: recommendation.excluded) { continue }
-      let part = items.part(at: position)
-      let revision = items.revision(at: position)
-      scorer.addCandidate(slice.count, request: 0, item: part, position: position, revision: revision)
-      try addMixed(slice.count, item: part)
-      slice.append(SliceItem(position: position, revision: revision))
+      scorer.addCandidate(slice.count, request: 0, item: item.part, position: position, revision: item.revision)
+      try addMixed(slice.count, item: item.part)
+      slice.append(SliceItem(position: position, revision: item.revision))
     }
     return recommendation.next >= items.positionEnd
   }
@@ -171,19 +169,16 @@ extension ServingEngine {
   /// Ranks the slice's items, if they are still as they were when they were scored.
   private func rank(_ recommendation: Recommendation, _ probabilities: UnsafePointer<Float>) {
     let tasks = model.tasks.count
-    var number = 0
-    while number < slice.count {
-      guard recommendation.best.mayTake(Double(probabilities[number &* tasks &+ recommendation.task])) else {
-        number += 1
-        continue
-      }
+    let scores = probabilities + recommendation.task
+    var worst = recommendation.best.worst
+    for number in 0..<slice.count where scores[number &* tasks] >= worst {
       // As a rule it is a few that come so far.
       let item = slice[number]
-      if let known = reader.read({ _ in catalog.items.item(at: item.position, revision: item.revision) }) {
-        recommendation.best.insert(
-          .init(score: Double(probabilities[number &* tasks &+ recommendation.task]), item: known))
+      guard let known = reader.read({ _ in catalog.items.item(at: item.position, revision: item.revision) }) else {
+        continue
       }
-      number += 1
+      recommendation.best.insert(.init(score: Double(scores[number &* tasks]), item: known))
+      worst = recommendation.best.worst
     }
   }
 

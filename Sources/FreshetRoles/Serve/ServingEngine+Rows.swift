@@ -92,15 +92,14 @@ extension ServingEngine {
       let items = catalog.items
       for number in 0..<run.count {
         let position = hasKeys[number] ? items.position(hash: keyHashes[number]) : -1
-        guard position >= 0 else {
+        guard position >= 0, let item = items.place(at: position) else {
           unknown.append(number)
           continue
         }
-        let part = items.part(at: position)
         scorer.addCandidate(
-          number, request: plan.requestPerRow ? number : 0, item: part, position: position,
-          revision: items.revision(at: position))
-        try addMixed(number, item: part)
+          number, request: plan.requestPerRow ? number : 0, item: item.part, position: position,
+          revision: item.revision)
+        try addMixed(number, item: item.part)
       }
       scorer.gather(view)
     }

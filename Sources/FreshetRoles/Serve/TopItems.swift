@@ -16,9 +16,8 @@ struct TopItems<Item> {
     self.precedes = precedes
   }
 
-  /// Whether an entry of this score may be among the best: false where `insert` would do nothing.
-  @inline(__always)
-  func mayTake(_ score: Double) -> Bool { heap.count < limit || score >= heap[0].score }
+  /// Entries with a lower score are not among the best.
+  var worst: Float { heap.count < limit ? -.infinity : Float(heap[0].score) }
 
   mutating func insert(_ entry: Entry) {
     if heap.count < limit {
