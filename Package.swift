@@ -120,7 +120,7 @@ let package = Package(
     tests("FreshetS3", ["FreshetS3", "FreshetCore"]),
     tests("FreshetHTTP", ["FreshetHTTP", "FreshetCore", .product(name: "Logging", package: "swift-log")] + nio),
     tests("FreshetNet", ["FreshetNet", "FreshetWire", "FreshetCore"] + nio),
-    tests("FreshetRoles", ["FreshetRoles", "FreshetCluster", "FreshetModel", "FreshetCore"]),
+    tests("FreshetRoles", ["FreshetRoles", "CAllocationCount", "FreshetCluster", "FreshetModel", "FreshetCore"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -23,38 +23,38 @@ extension EmbeddingTable {
   /// tables.
   /// - Parameters:
   ///   - requests: Need not be distinct.
+  ///   - numbers: Room for as many, for the rows that are on their way.
   ///   - output: A row's weights for each request, `stride` floats apart; what lies behind them is left alone.
   ///   - found: Whether each row exists.
   public static func copyRows(
     _ requests: UnsafeBufferPointer<RowRequest>, of tables: UnsafePointer<Unmanaged<EmbeddingTable>>,
-    into output: UnsafeMutablePointer<Float>, stride: Int, found: UnsafeMutablePointer<Bool>
+    numbers: UnsafeMutablePointer<UInt32>, into output: UnsafeMutablePointer<Float>, stride: Int,
+    found: UnsafeMutablePointer<Bool>
   ) {
-    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: rowsAhead) { rows in
-      var first = 0
-      while first < requests.count {
-        let count = min(rowsAhead, requests.count &- first)
-        let chunk = requests.baseAddress.unsafelyUnwrapped + first
-        let numbers = rows.baseAddress.unsafelyUnwrapped
-        for position in 0..<count {
-          let fid = chunk[position].fid
-          tables[chunk[position].table]._withUnsafeGuaranteedRef { $0.core.index.prefetch(fid) }
-        }
-        for position in 0..<count {
-          let fid = chunk[position].fid
-          numbers[position] = tables[chunk[position].table]._withUnsafeGuaranteedRef { $0.locate(fid) }
-        }
-        for position in 0..<count {
-          let fid = chunk[position].fid
-          let row = numbers[position]
-          found[first &+ position] = row != TableCore.noRow
-          tables[chunk[position].table]._withUnsafeGuaranteedRef {
-            $0.copy(row, of: fid, into: output + (first &+ position) &* stride)
-          }
-        }
-        first &+= count
+    var first = 0
+    while first < requests.count {
+      let end = min(requests.count, first &+ rowsAhead)
+      for position in first..<end {
+        let request = requests[position]
+        tables[request.table]._withUnsafeGuaranteedRef { $0.prefetch(request.fid) }
       }
+      for position in first..<end {
+        let request = requests[position]
+        numbers[position] = tables[request.table]._withUnsafeGuaranteedRef { $0.locate(request.fid) }
+      }
+      for position in first..<end {
+        let request = requests[position]
+        let row = numbers[position]
+        found[position] = row != TableCore.noRow
+        let target = output + position &* stride
+        tables[request.table]._withUnsafeGuaranteedRef { $0.copy(row, of: request.fid, into: target) }
+      }
+      first = end
     }
   }
+
+  @inline(__always)
+  private func prefetch(_ fid: Fid) { core.index.prefetch(fid) }
 
   /// Finds a row and begins to fetch it.
   @inline(__always)

@@ -141,6 +141,31 @@ import Testing
     #expect(narrow.shardCount == 0 && narrow.skipped.allSatisfy { $0.snapshot.reason.contains("serve.state") })
   }
 
+  /// docs/snapshot-format.md: what a replica's header has that a server's has not.
+  @Test func theHeaderOfASavedCopyHasItsPosition() throws {
+    func header(_ copied: CopiedPosition?) -> SnapshotHeader {
+      SnapshotHeader(
+        id: SnapshotID(shard: ShardID(1), number: 2, life: 3), kind: .base, shardCount: 4, parent: nil,
+        takenAt: UnixTime(milliseconds: 5), copied: copied, newestMinutes: 6, progress: [], tables: [])
+    }
+    func bytes(_ header: SnapshotHeader) -> [UInt8] {
+      var writer = BinaryWriter(capacity: 100)
+      header.encode(into: &writer)
+      return writer.bytes
+    }
+    let server = bytes(header(nil))
+    let replica = bytes(header(CopiedPosition(generation: 0x0102, sequence: 7, reported: 8)))
+    var expected = server
+    expected[1] = 1
+    expected.insert(contentsOf: [2, 1, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0], at: 56)
+    #expect(replica == expected && server[48] == 5)
+    let decoded = try replica.withUnsafeBytes { raw in
+      var reader = BinaryReader(raw, what: "header")
+      return try SnapshotHeader(from: &reader)
+    }
+    #expect(decoded.copied == CopiedPosition(generation: 0x0102, sequence: 7, reported: 8))
+  }
+
   @Test func aSavedCopySaysHowOldItIs() throws {
     var options = SyncHarness.Options()
     options.isSaved = true

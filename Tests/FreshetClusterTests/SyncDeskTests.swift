@@ -72,7 +72,7 @@ import Testing
       #expect(line.sentBytes <= rate * line.elapsedMs / 1000 + line.largestAnswer)
       #expect(line.desk.waitingCount <= 4)
     }
-    #expect(line.desk.statistics.cappedRequests > 20 && line.desk.statistics.cappedMs > 1_000)
+    #expect(line.desk.statistics.cappedRequests > 8 && line.desk.statistics.cappedMs > 1_000)
     #expect(line.emptyAnswersWithNews == 0)
     line.run(milliseconds: 30_000)
     #expect(line.desk.statistics.cappedRefusals == 0)
@@ -108,7 +108,7 @@ import Testing
     #expect(line.replicas[0].statistics.basesCompleted == 2)
     // Its examples are learned, but nobody knows how fresh they were.
     #expect(line.replicas[0].statistics.unmeasuredExamples > 0)
-    #expect(Int(line.replicas[0].statistics.unmeasuredExamples) + line.measured == line.pushed - 1)
+    #expect(Int(line.replicas[0].statistics.unmeasuredExamples) + line.measured == line.pushed)
   }
 
   @Test func replicasThatCopyAtTheSameTimeShareChunks() throws {

@@ -180,6 +180,30 @@ import Testing
     }
   }
 
+  @Test func theListOfRemovedRowsIsBoundedAndTheNextCutFullBeyondIt() {
+    let table = makeTable(width: 2, Self.adagrad, isSnapshotted: true)
+    table.update((0..<5_000).map { Fid($0) }, with: 1)
+    var cut = Cut(head: table.beginCut(isFull: true))
+    finish(&cut, of: table)
+    // Rows come and go: more of them than there ever are at once.
+    var removed = 0
+    while !table.mustCutFully {
+      let fids = (0..<100).map { Fid(1_000_000 + removed + $0) }
+      table.update(fids, with: 1)
+      table.remove(fids)
+      removed += 100
+      #expect(table.removedSinceCutCount <= 5_000)
+    }
+    #expect(removed == 5_100 && table.removedSinceCutCount == 0)
+    cut = Cut(head: table.beginCut(isFull: true))
+    #expect(cut.head.rowCount == 5_000 && cut.head.removed.isEmpty && !table.mustCutFully)
+    finish(&cut, of: table)
+    table.remove([7])
+    cut = Cut(head: table.beginCut(isFull: false))
+    #expect(cut.head.removed == [[7]])
+    finish(&cut, of: table)
+  }
+
   @Test func anAbandonedCutLeavesNothingBehind() {
     let table = makeTable(
       width: 2, Self.adagrad, admission: .minimumCount(2, sketchBytes: 1 << 14), isSnapshotted: true)

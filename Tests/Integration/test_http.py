@@ -137,6 +137,18 @@ def test_recommendations_are_those_of_recommend(trained_cluster, port):
     assert get(port, f"/v1/recommend/movielens?user_id={USER}&exclude={first}&exclude={second}").json["items"] == rest
 
 
+def test_recommendations_are_filtered_as_recommend_filters_them(trained_cluster, port):
+    with trained_cluster.client(protocol=3) as client:
+        flat = client.execute_command(
+            "RECOMMEND", "movielens", f"user_id={USER}", "TOPK", 5, "WHERE", "genres=Comedy", "genres=War", "year=1990")
+    expected = [{"id": id_, "score": score} for id_, score in zip(flat[0::2], flat[1::2])]
+    assert expected
+    filters = "where.genres=Comedy&where.genres=War&where.year=1990"
+    assert get(port, f"/v1/recommend/movielens?user_id={USER}&topk=5&{filters}").json["items"] == expected
+    body = {"context": {"user_id": USER}, "topk": 5, "where": {"genres": ["Comedy", "War"], "year": 1990}}
+    assert post(port, "/v1/recommend/movielens", body).json["items"] == expected
+
+
 # MARK: - Errors
 
 COUNT = 10_001
@@ -203,6 +215,8 @@ WRONG = {
     "recommend for a field of the item": ("GET", "/v1/recommend/movielens?item_id=1", None, 400, "ERR", "item_id"),
     "recommend for an unknown field": ("GET", "/v1/recommend/movielens?colour=1", None, 400, "ERR", "colour"),
     "recommend with a nested value": ("POST", "/v1/recommend/movielens", {"context": {"gender": {}}}, 400, "ERR", "gender"),
+    "filter by an unknown field": ("GET", "/v1/recommend/movielens?where.colour=1", None, 400, "ERR", "colour"),
+    "filter that is no object": ("POST", "/v1/recommend/movielens", {"where": 1}, 400, "ERR", "where"),
     "exclude that is no list": ("POST", "/v1/recommend/movielens", {"exclude": 1}, 400, "ERR", "exclude"),
 }
 

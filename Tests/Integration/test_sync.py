@@ -67,7 +67,7 @@ def test_a_killed_replica_goes_on_from_its_saved_copy_and_ends_with_equal_rows(m
 
 def test_frames_in_sixteen_bits_and_a_capped_line_bring_the_same_rows(make_cluster):
     cluster = make_cluster(settings={
-        "ps.sync_weights": "fp16", "ps.dense_interval_ms": 500, "ps.sync_bytes_per_second": 400_000}).start_all()
+        "ps.sync_weights": "fp16", "ps.dense_interval_ms": 500, "ps.sync_bytes_per_second": 100_000}).start_all()
     cluster.replay("--limit", 3_000)
     cluster.expect_exactly(3_000)
     cluster.wait_until_ready()

@@ -22,6 +22,7 @@ public final class Scorer {
   private let rowRequests = GrowingMemory<RowRequest>()
   private let rows = AlignedFloats(count: 1024)
   private let found = GrowingMemory<Bool>()
+  private let rowNumbers = GrowingMemory<UInt32>()
   private let requestParts: AlignedFloats
   private let itemParts: AlignedFloats
   private let mixedParts: AlignedFloats
@@ -85,6 +86,7 @@ public final class Scorer {
     revisions.removeAll()
     rowRequests.removeAll()
     found.removeAll()
+    rowNumbers.removeAll()
     requestOfCandidate.removeAll()
     itemOfCandidate.removeAll()
     _ = requestOfCandidate.extend(by: candidates)
@@ -171,8 +173,8 @@ public final class Scorer {
     let stride = network.rowStride
     if first == 0 { rows.reserve(count * stride) } else { keepRows(first * stride, adding: count * stride) }
     view.gather(
-      UnsafeBufferPointer(start: rowRequests.start + first, count: count), into: rows.start + first * stride,
-      stride: stride, found: found.extend(by: count))
+      UnsafeBufferPointer(start: rowRequests.start + first, count: count), numbers: rowNumbers.extend(by: count),
+      into: rows.start + first * stride, stride: stride, found: found.extend(by: count))
   }
 
   /// Makes room behind rows that are there.

@@ -160,7 +160,8 @@ public struct SyncDesk {
       } else if try answer(id, request, shards, compressor, now) {
         return
       }
-      if isClosing { return actions.append(.answer(id: id, [])) }
+      // An empty answer would have it ask again at once.
+      if isClosing { return actions.append(.busy(id: id, "the server is stopping")) }
       guard waiting.count < Self.maximumWaiting else {
         statistics.refusedWaits += 1
         return actions.append(.busy(id: id, "\(waiting.count) replicas wait for news, which is the limit"))

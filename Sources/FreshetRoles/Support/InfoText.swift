@@ -49,10 +49,15 @@ public struct InfoText: Sendable {
 
   /// Several values in one line, `name=value,name=value`. Each is a metric of its own.
   public mutating func add(_ key: String, _ fields: [InfoField]) {
+    add(key, text: fields.map { "\($0.name)=\($0.text)" }.joined(separator: ","), fields)
+  }
+
+  /// A line whose text is no list of its metrics.
+  public mutating func add(_ key: String, text: String, _ metrics: [InfoField]) {
     append(
       Line(
-        key: key, text: fields.map { "\($0.name)=\($0.text)" }.joined(separator: ","),
-        samples: fields.map { Sample(metric: $0.metric, name: $0.metric.name ?? $0.name, text: $0.text) }))
+        key: key, text: text,
+        samples: metrics.map { Sample(metric: $0.metric, name: $0.metric.name ?? $0.name, text: $0.text) }))
   }
 
   private mutating func append(_ line: Line) {

@@ -51,6 +51,31 @@ import Testing
     }
   }
 
+  @Test func aBaseComesWhenMoreRowsWereRemovedThanATableHas() throws {
+    let harness = harness { $0.baseEvery = 1000 }
+    fill(harness)
+    harness.push(rows: 1)
+    harness.snapshot(id: 1)
+    let table = harness.server.hostedShards[0].tables[0]
+    for first in 0..<50 {
+      let fids = (0..<100).map { Fid(1 << 40 + first * 100 + $0) }
+      fids.withUnsafeBufferPointer { fids in
+        let gradients = [Float](repeating: 1, count: fids.count * table.layout.width)
+        gradients.withUnsafeBufferPointer { table.update(fids, gradients: $0.baseAddress!, minutes: 5) }
+        _ = table.remove(fids)
+      }
+    }
+    #expect(table.mustCutFully)
+    for id in UInt64(2)...3 {
+      harness.push(rows: 1)
+      harness.snapshot(id: id)
+    }
+    #expect(kinds(harness) == [.base, .delta, .base, .delta])
+    let before = harness.contents(of: ShardID(0))
+    _ = try harness.restart()
+    #expect(harness.contents(of: ShardID(0)) == before)
+  }
+
   @Test func roundsComeAtIntervalsAndPassOverShardsThatLearnedNothing() {
     let harness = harness(shards: 3)
     var rounds: [Int] = []

@@ -15,6 +15,8 @@ final class SyncLine {
   /// By the desk's number, which replica asked what.
   private var asking: [UInt64: (replica: Int, request: SyncRequest)] = [:]
   private var requests: UInt64 = 0
+  /// Whether the server has ended.
+  private var isClosed = false
   private var offset: Int64 = 0
   /// Replicas get their answers when this is over.
   var isStalled = false { didSet { if !isStalled { deliverHeld() } } }
@@ -76,7 +78,10 @@ final class SyncLine {
     }
   }
 
-  func close() { perform(desk.handle(.closing, shards: server, compressor: NoCompressor(), now: now)) }
+  func close() {
+    isClosed = true
+    perform(desk.handle(.closing, shards: server, compressor: NoCompressor(), now: now))
+  }
 
   /// Whether the first replica has the row.
   func has(_ fid: Fid) -> Bool { replicas[0].shards[0].tables[0].contains(fid) }
@@ -111,6 +116,7 @@ final class SyncLine {
   }
 
   private func ask(_ number: Int, _ body: [UInt8]) {
+    guard !isClosed else { return }
     guard let request = try? body.withUnsafeBytes({ try SyncRequest(decoding: $0) }) else {
       preconditionFailure("a replica's request cannot be read")
     }

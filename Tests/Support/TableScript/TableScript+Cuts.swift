@@ -18,7 +18,7 @@ extension TableScript {
 
   mutating func beginCut(isFull: Bool) throws {
     guard cut == nil else { return }
-    let isFull = isFull || !mayContinueChain
+    let isFull = isFull || !mayContinueChain || table.mustCutFully
     let head = table.beginCut(isFull: isFull)
     let removed = model.removed[cutFeed]
     let fids = isFull ? Set(model.rows.keys) : model.touched[cutFeed]

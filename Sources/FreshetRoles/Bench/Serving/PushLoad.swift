@@ -31,8 +31,8 @@ public struct PushLoad: Sendable {
     public var rows_per_s: Double
   }
 
-  /// No partition of a real log has this number.
-  private static let partition = PartitionID(Int32.max)
+  /// The last one that servers take: no partition of a real log has this number.
+  private static let partition = PartitionID(65_534)
   private static let pushesPerSecond = 100.0
 
   private let settings: Settings

@@ -1,0 +1,75 @@
+"""`freshet bench` against clusters, and `freshet query` at length."""
+
+import json
+import subprocess
+
+from cluster import SERVERS
+from processes import program
+from waiting import wait_until
+
+
+def bench_serve(cluster, *words):
+    """Ends with the command to send, so the cluster's settings, which it does not need, are left out."""
+    command = [program(), "bench", "serve", "--json", "--port", cluster.port("serve"), *words]
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60)
+
+
+def report_of(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_an_open_loop_sends_what_was_asked_for(trained_cluster):
+    report = report_of(bench_serve(
+        trained_cluster, "--rate", 200, "--seconds", 2, "--warm-up", 0.5, "--connections", 5, "SCORE", "movielens",
+        "user_id={1..50}", "CANDIDATES", "item_id", "{1..500}*10"))
+    assert report["errors"] == 0 and report["requests"] == 400
+    assert report["candidates"] == 10 and report["rate"] == 200
+    assert 0 < report["p50_us"] <= report["p90_us"] <= report["p99_us"] <= report["p999_us"] <= report["max_us"]
+    served = trained_cluster.info("serve")
+    assert int(served["candidates"]) >= 5000
+
+
+def test_a_closed_loop_keeps_its_pipeline_full(trained_cluster):
+    report = report_of(bench_serve(
+        trained_cluster, "--seconds", 1, "--warm-up", 0.2, "--connections", 2, "--pipeline", 8, "PING"))
+    assert report["errors"] == 0 and report["requests"] > 1000 and "rate" not in report
+
+
+def test_errors_are_counted_and_shown(trained_cluster):
+    done = bench_serve(
+        trained_cluster, "--rate", 50, "--seconds", 1, "--warm-up", 0, "SCORE", "nosuch", "user_id=1")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert report["errors"] == 50 and report["requests"] == 0 and "nosuch" in report["first_error"]
+
+
+def test_pushed_rows_arrive_at_the_replica(make_cluster):
+    cluster = make_cluster()
+    cluster.start_all(trainers=0, joiners=0)
+    cluster.wait_until_ready()
+    report = report_of(cluster.run("bench", "push", "--json", "--rate", 5000, "--rows", 3000, "--seconds", 2))
+    assert report["pushes"] == 200 * SERVERS and report["rows"] > 4000
+    # 10,000 draws of 3,000 rows leave some 100 out.
+    wait_until(lambda: 2800 < int(cluster.info("serve")["embedding_rows"]) <= 3000, "the pushed rows at the replica")
+
+
+def test_freshness_is_measured_from_outside(make_cluster, tmp_path):
+    cluster = make_cluster()
+    report = report_of(cluster.run(
+        "bench", "e2e", "--json", "--rate", 100, "--probes", 5, "--seconds", 4, "--warm-up", 1, "--users", 100,
+        "--items", 50, "--cluster-log", tmp_path / "e2e.log", seconds=90))
+    assert report["probes"] >= 15 and report["lost"] == 0
+    assert 0 < report["p50_ms"] <= report["p90_ms"] <= report["p99_ms"] <= report["max_ms"] < 30_000
+    assert report["events_per_s_written"] > 50
+
+
+def test_query_reads_commands_line_by_line(trained_cluster):
+    commands = 'PING\n\nSCORE movielens "user_id=1" item_id=1193\nNOSUCH\nPING "two words"\nquit\nPING never\n'
+    done = subprocess.run(
+        [program(), "query", "--port", str(trained_cluster.port("serve"))], input=commands, capture_output=True, text=True,
+        timeout=20)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1, done
+    assert lines[0] == "PONG" and 0 < float(lines[1]) < 1 and lines[2] == "two words" and len(lines) == 3
+    assert "NOSUCH" in done.stderr or "nosuch" in done.stderr
