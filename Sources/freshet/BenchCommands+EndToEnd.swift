@@ -44,7 +44,10 @@ extension BenchCommand {
         own.overrides.append("kafka.topics.\(topic)=bench-\(run)-\(topic)")
       }
       // What an earlier cluster saved belongs to topics that this one does not read.
-      own.overrides.append("snapshot.store=null")
+      let store = URL(fileURLWithPath: clusterLog).deletingLastPathComponent().appendingPathComponent(
+        "snapshots-\(run)")
+      defer { try? FileManager.default.removeItem(at: store) }
+      own.overrides.append("snapshot.store=\(store.path)")
       for role in ["trainer", "joiner"] { own.overrides.append("\(role).group=bench-\(run)-\(role)") }
       guard let executable = Bundle.main.executablePath else {
         throw UsageError("the path of the program is not known")
