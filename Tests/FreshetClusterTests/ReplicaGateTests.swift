@@ -63,7 +63,7 @@ private final class EqualNumbers: @unchecked Sendable {
       hasBegun.store(true, ordering: .releasing)
       gate.write { hasWritten.store(true, ordering: .releasing) }
     }
-    while !hasBegun.load(ordering: .acquiring) { usleep(10) }
+    wait { hasBegun.load(ordering: .acquiring) }
     for _ in 0..<10_000 {
       gate.enter(quick)
       gate.leave(quick)
@@ -96,7 +96,7 @@ private final class EqualNumbers: @unchecked Sendable {
         }
       }
     }
-    while insiders.load(ordering: .acquiring) == 0 { usleep(100) }
+    wait { insiders.load(ordering: .acquiring) > 0 }
     var writes = 0
     let deadline = Instant.now().advanced(byMs: 20_000)
     while writes < 5, Instant.now() < deadline {
@@ -125,12 +125,12 @@ private final class EqualNumbers: @unchecked Sendable {
         writes.add(1, ordering: .relaxed)
       }
     }
-    while writes.load(ordering: .relaxed) < 3 { usleep(100) }
+    wait { writes.load(ordering: .relaxed) >= 3 }
     let before = writes.load(ordering: .relaxed)
     for _ in 0..<50 {
       // Into the row of writes again.
       let seen = writes.load(ordering: .relaxed)
-      while writes.load(ordering: .relaxed) == seen {}
+      wait { writes.load(ordering: .relaxed) != seen }
       gate.enter(reader)
       gate.leave(reader)
     }
@@ -156,4 +156,16 @@ final class Threads {
   }
 
   func join() { group.wait() }
+}
+
+/// Returns when the condition holds. Fails the test if it does not within 20 s.
+private func wait(_ condition: () -> Bool) {
+  let deadline = Instant.now().advanced(byMs: 20_000)
+  while !condition() {
+    guard Instant.now() < deadline else {
+      Issue.record("after 20 s still not what the test waits for")
+      return
+    }
+    sched_yield()
+  }
 }
