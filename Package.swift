@@ -14,7 +14,11 @@ let cpuFlags: [SwiftSetting] =
 let cpuCFlags: [CXXSetting] = cpu == "generic" ? [] : [.unsafeFlags(["-march=\(cpu)"])]
 // FRESHET_FUZZ=1 adds the fuzz targets and instruments all modules for them: see Scripts/fuzz.
 let isFuzzing = Context.environment["FRESHET_FUZZ"] == "1"
-let settings: [SwiftSetting] = cpuFlags + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : [])
+// Debug builds, and with them all tests and the simulator, check at run time that accesses to a variable do not overlap;
+// release builds leave those checks out.
+let settings: [SwiftSetting] =
+  cpuFlags + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : [])
+  + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 
 let nio: [Target.Dependency] = [
   .product(name: "NIOCore", package: "swift-nio"),

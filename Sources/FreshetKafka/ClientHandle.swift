@@ -26,11 +26,14 @@ struct ClientHandle: ~Copyable {
   let pointer: OpaquePointer
   private let context: ClientContext
 
+  /// - Parameter fetchPauseMs: Of a consumer: see `FetchPacing`.
   init(
-    _ type: rd_kafka_type_t, _ configuration: KafkaConfiguration, settings: [String: String], context: ClientContext
+    _ type: rd_kafka_type_t, _ configuration: KafkaConfiguration, settings: [String: String], context: ClientContext,
+    fetchPauseMs: Int? = nil
   ) throws(KafkaError) {
     let prepared = try ClientConfiguration(configuration, settings: settings)
     let conf = prepared.pointer
+    if let conf, let fetchPauseMs { FetchPacing.install(on: conf, pauseMs: fetchPauseMs) }
     rd_kafka_conf_set_opaque(conf, Unmanaged.passUnretained(context).toOpaque())
     rd_kafka_conf_set_log_cb(conf) { client, level, facility, text in
       guard let client, let opaque = rd_kafka_opaque(client), let log = ClientContext.of(opaque).log else { return }

@@ -83,7 +83,9 @@ public final class KafkaConsumer {
       "heartbeat.interval.ms": String(max(1, min(3_000, options.sessionTimeoutMs / 5))),
     ]
     settings["group.instance.id"] = options.groupInstanceID
-    handle = try ClientHandle(RD_KAFKA_CONSUMER, configuration, settings: settings, context: context)
+    handle = try ClientHandle(
+      RD_KAFKA_CONSUMER, configuration, settings: settings, context: context,
+      fetchPauseMs: FetchPacing.pauseMs(fetchWaitMs: options.fetchWaitMs))
     rd_kafka_poll_set_consumer(handle.pointer)
     queue = rd_kafka_queue_get_consumer(handle.pointer)
     slots = .allocate(capacity: 1)

@@ -2,7 +2,6 @@ import FreshetCluster
 import FreshetCore
 import FreshetModel
 import FreshetNet
-import Glibc
 import Logging
 import NIOCore
 import Synchronization
@@ -34,7 +33,7 @@ final class ReplicaLoop {
   }
 
   func start() {
-    Self.giveWayToRequests()
+    BackgroundThread.giveWay()
     feed.start()
   }
 
@@ -58,17 +57,6 @@ final class ReplicaLoop {
       catalogWasCaughtUp = true
       logger.info("item catalog read", metadata: ["items": "\(catalog.items.count)"])
     }
-  }
-
-  /// `SCHED_BATCH` of Linux.
-  private static let batchPolicy: Int32 = 3
-
-  /// A thread that the kernel takes for a batch job gets its share of a busy core, but does not interrupt another one the
-  /// moment it has something to do: a request that is being answered is answered first.
-  private static func giveWayToRequests() {
-    var parameters = sched_param()
-    // Where it is not allowed, sync and requests are on one footing.
-    _ = sched_setscheduler(0, Self.batchPolicy, &parameters)
   }
 }
 

@@ -12,6 +12,9 @@ final class SnapshotWriterThread: Sendable {
     case end
   }
 
+  /// A snapshot has time; a push has not. On an idle core it is as fast as ever.
+  private static let niceness: Int32 = 10
+
   private let items = Mutex<[Item]>([])
   private let arrived = DispatchSemaphore(value: 0)
 
@@ -23,6 +26,7 @@ final class SnapshotWriterThread: Sendable {
     onEnd: @escaping @Sendable () -> Void
   ) {
     let thread = Thread { [self] in
+      BackgroundThread.giveWay(niceness: Self.niceness)
       let writer = SnapshotFileWriter(store: store, compressor: compressor)
       while case .action(let action) = next() {
         if let event = writer.perform(action) { onEvent(event) }
