@@ -19,6 +19,8 @@ let isFuzzing = Context.environment["FRESHET_FUZZ"] == "1"
 let settings: [SwiftSetting] =
   cpuFlags + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : [])
   + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
+// For modules whose functions others call for every request: their code may be built into the callers.
+let inlinedSettings = settings + [.unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))]
 
 let nio: [Target.Dependency] = [
   .product(name: "NIOCore", package: "swift-nio"),
@@ -26,8 +28,8 @@ let nio: [Target.Dependency] = [
   .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
 ]
 
-func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+func module(_ name: String, _ dependencies: [Target.Dependency], isInlined: Bool = false) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: isInlined ? inlinedSettings : settings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
@@ -56,12 +58,12 @@ let package = Package(
     // A C face for simdjson, which is C++.
     .target(name: "CSimdJSON", cxxSettings: cpuCFlags, linkerSettings: [.linkedLibrary("simdjson")]),
 
-    module("FreshetCore", ["CXXHash"]),
+    module("FreshetCore", ["CXXHash"], isInlined: true),
     .target(name: "CIntrinsics"),
-    module("FreshetTable", ["FreshetCore", "CIntrinsics"]),
-    module("FreshetModel", ["FreshetCore", "CIntrinsics", "CSimdJSON", "COpenBLAS"]),
-    module("FreshetWire", ["FreshetCore", .product(name: "NIOCore", package: "swift-nio")]),
-    module("FreshetCluster", ["FreshetCore", "FreshetTable", "FreshetModel", "CIntrinsics"]),
+    module("FreshetTable", ["FreshetCore", "CIntrinsics"], isInlined: true),
+    module("FreshetModel", ["FreshetCore", "CIntrinsics", "CSimdJSON", "COpenBLAS"], isInlined: true),
+    module("FreshetWire", ["FreshetCore", .product(name: "NIOCore", package: "swift-nio")], isInlined: true),
+    module("FreshetCluster", ["FreshetCore", "FreshetTable", "FreshetModel", "CIntrinsics"], isInlined: true),
     // Optimised in debug builds too: the tests run hundreds of simulated clusters.
     .target(
       name: "FreshetSimulator", dependencies: ["FreshetCore", "FreshetTable", "FreshetModel", "FreshetCluster"],
