@@ -79,7 +79,7 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
       ]),
-    module("FreshetNet", ["FreshetCore", "FreshetWire"] + nio),
+    module("FreshetNet", ["FreshetCore", "FreshetWire"] + nio, isInlined: true),
     module(
       "FreshetHTTP",
       [

@@ -203,4 +203,35 @@ struct KafkaBrokerTests {
     }
     #expect(others == [103, 104, 105, 106, 107, 108, 109, 8, 9])
   }
+
+  /// Also with a broker that answers empty fetches at once.
+  @Test func anIdleConsumerLeavesTheProcessorAlone() throws {
+    let topic = try newTopic("idle", partitions: 1)
+    try fill(configuration, topic: topic, partition: 0, values: 0..<10)
+    let reader = try consumer(configuration, group: "idle-\(run)")
+    try reader.assign([KafkaPosition(topic, PartitionID(0), offset: Offset(0))])
+    var count = 0
+    func poll(_ milliseconds: Int) throws {
+      try reader.poll(maxRecords: 100, timeoutMs: milliseconds) { _ in
+      } onRecord: { _ in
+        count += 1
+      }
+    }
+    try eventually("all records") {
+      try poll(100)
+      return count == 10
+    }
+    let before = processorSeconds()
+    let deadline = Instant.now().advanced(byMs: 2_000)
+    while Instant.now() < deadline { try poll(500) }
+    #expect(processorSeconds() - before < 0.4)
+    reader.close()
+  }
+
+  /// What the whole process has used.
+  private func processorSeconds() -> Double {
+    var usage = rusage()
+    getrusage(RUSAGE_SELF, &usage)
+    return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
+  }
 }
