@@ -60,7 +60,7 @@ final class FeatureStore {
   @inline(__always)
   func find(_ requestHash: UInt64) -> Int? {
     if let slot = index.find(requestHash, slots) {
-      lookups.inMemory &+= 1
+      lookups.hits &+= 1
       return slot
     }
     return disk == nil ? nil : load(requestHash)
@@ -151,7 +151,9 @@ final class FeatureStore {
     guard !absent.contains(requestHash), let disk else { return nil }
     wanted[0] = requestHash
     lookUp(1, disk)
-    return index.find(requestHash, slots)
+    guard let slot = index.find(requestHash, slots) else { return nil }
+    lookups.hits += 1
+    return slot
   }
 
   /// Looks up what is soon asked for, all at once; the closure is called with `0..<count`.
@@ -218,10 +220,21 @@ final class FeatureStore {
 
 /// How often impressions were looked for, and where they were.
 public struct JoinerLookups: Sendable, Equatable {
-  public var inMemory = 0
+  /// Impressions that were found.
+  public var hits = 0
+  /// Requests that were looked for on disk.
   public var onDisk = 0
-  /// Of those on disk.
+  /// Impressions that came from disk.
   public var found = 0
 
   public init() {}
+
+  /// Hits that were in memory already.
+  public var inMemory: Int { max(0, hits - found) }
+
+  public mutating func add(_ other: JoinerLookups) {
+    hits += other.hits
+    onDisk += other.onDisk
+    found += other.found
+  }
 }

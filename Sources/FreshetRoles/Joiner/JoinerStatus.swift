@@ -88,9 +88,7 @@ struct JoinerStateTotals: Sendable {
   var fullCount = 0
 
   mutating func add(_ report: JoinerStateReport) {
-    lookups.inMemory += report.lookups.inMemory
-    lookups.onDisk += report.lookups.onDisk
-    lookups.found += report.lookups.found
+    lookups.add(report.lookups)
     writes += report.writes
     fullCount += report.fullCount
   }

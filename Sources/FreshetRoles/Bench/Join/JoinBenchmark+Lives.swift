@@ -40,27 +40,26 @@ extension JoinBenchmark {
     return Instant.now().milliseconds(since: start) / 1000
   }
 
-  /// Ends lives at random moments. The next one is on the same machine, on another one that has an older state or none,
-  /// or on the same one with a new disk.
+  /// Ends lives at random moments. The next one is on the same machine; every fifth is on the other one, which has an older
+  /// state or none; every ninth finds a new disk.
   func kill(_ run: JoinRun, records: Int64, _ report: inout CaseReport, _ onStep: (String) -> Void) throws {
     var generator = SeededGenerator(seed: settings.seed)
     var moments = (0..<settings.kills).map { _ in Int64(generator.next() % UInt64(max(1, records))) }.sorted()[...]
     var host = 0
-    var (moves, losses) = (0, 0)
+    var (lives, moves, losses) = (0, 0, 0)
     let start = Instant.now()
     try run.begin(disk("host-0"))
     while try run.step() {
       guard let moment = moments.first, run.position >= moment else { continue }
       moments.removeFirst()
       run.kill()
-      switch generator.next() % 4 {
-      case 0:
+      lives += 1
+      if lives % 5 == 0 {
         host = 1 - host
         moves += 1
-      case 1:
+      } else if lives % 9 == 0 {
         try FileManager.default.removeItem(atPath: disk("host-\(host)").path)
         losses += 1
-      default: break
       }
       try run.begin(disk("host-\(host)"))
       onStep(

@@ -88,11 +88,7 @@ final class JoinRun {
 
   /// Ends the life with everything that it has not committed.
   func kill() {
-    if let machine {
-      lookups.inMemory += machine.stateReport.lookups.inMemory
-      lookups.onDisk += machine.stateReport.lookups.onDisk
-      lookups.found += machine.stateReport.lookups.found
-    }
+    if let machine { lookups.add(machine.stateReport.lookups) }
     machine = nil
     state = nil
     uncommitted = JoinDigest()
