@@ -54,19 +54,22 @@ extension JoinerPartition {
   }
 
   private func keep(_ impression: Impression, at streamTimeMs: Int64, _ output: JoinerOutput) {
-    while store.count >= config.maxWaitingFeatures || impressionArena.byteCount > config.maxWaitingFeatureBytes,
+    while !store.isTiered,
+      store.count >= config.maxWaitingFeatures || impressionArena.byteCount > config.maxWaitingFeatureBytes,
       let oldest = store.oldest
     {
       evict(oldest, at: streamTimeMs, output)
     }
-    let slot = store.insert(impression)
-    if config.negativeRate > 0 { scheduleClosing(impression, slot) }
+    store.insert(impression)
+    if config.negativeRate > 0 { scheduleClosing(impression) }
   }
 
-  private func scheduleClosing(_ impression: Impression, _ slot: Int) {
+  /// With a disk, only windows that may give an example are remembered until they close.
+  private func scheduleClosing(_ impression: Impression) {
+    guard !store.isTiered || keepsNegative(impression.requestHash) else { return }
     closings.insert(
       .init(
-        deadlineMs: impression.timeMs + config.windowMs, offset: impression.offset, reference: UInt64(slot)))
+        deadlineMs: impression.timeMs + config.windowMs, offset: impression.offset, reference: impression.requestHash))
   }
 
   private func evict(_ oldest: Impression, at streamTimeMs: Int64, _ output: JoinerOutput) {
@@ -111,7 +114,7 @@ extension JoinerPartition {
         actionPayload: { Array(record.payloadBytes) }, catalog, now, output)
       guard made else { return false }
     }
-    store.markSeen(slot, bit)
+    store.markSeen(slot, bit, positives: 0)
     return true
   }
 
@@ -152,8 +155,9 @@ extension JoinerPartition {
   func close(
     _ closing: DeadlineHeap.Entry, _ catalog: ItemCatalog, _ now: Instant, _ output: JoinerOutput
   ) -> Bool {
-    let slot = Int(closing.reference)
-    guard store.holds(slot, offset: closing.offset), store[slot].seen == 0 else { return true }
+    guard let slot = store.find(closing.reference), store[slot].offset == closing.offset, store[slot].seen == 0 else {
+      return true
+    }
     guard keepsNegative(store[slot].requestHash) else {
       counters.negativesDropped += 1
       return true
@@ -180,8 +184,8 @@ extension JoinerPartition {
       impression.seen |= UInt16(1) << UInt16(action.kind)
       if action.payload != nil { waiting.remove(impression.requestHash, offset: action.offset) }
     }
-    let slot = store.insert(impression)
-    if config.negativeRate > 0, isOpen(impression.timeMs, at: streamTime) { scheduleClosing(impression, slot) }
+    store.insert(impression)
+    if config.negativeRate > 0, isOpen(impression.timeMs, at: streamTime) { scheduleClosing(impression) }
   }
 
   /// Takes up an action from below the committed position.
@@ -191,7 +195,7 @@ extension JoinerPartition {
     guard neededUntil >= streamTime else { return }
     actionSpans.add(record.offset, neededUntilMs: neededUntil)
     if let slot = store.find(action.requestHash), matches(store[slot].timeMs, action.timeMs) {
-      store.markSeen(slot, UInt16(1) << UInt16(action.kind))
+      store.markSeen(slot, UInt16(1) << UInt16(action.kind), positives: 0)
       return
     }
     let isOver = action.timeMs + config.graceMs < streamTime
