@@ -15,6 +15,8 @@ struct Impression: BitwiseCopyable {
   var itemKeyCount: UInt16
   /// Bit `n`: an action of kind `n` has been seen.
   var seen: UInt16 = 0
+  /// Bit `n`: the actions seen make a positive of task `n`.
+  var positives: UInt16 = 0
 
   var part: UnsafeRawPointer { UnsafeRawPointer(block) }
   var userKey: UnsafeRawBufferPointer {
@@ -52,8 +54,12 @@ final class FeatureStore {
   /// Whether the slot still holds the record of this offset.
   func holds(_ slot: Int, offset: Int64) -> Bool { slot < used && slots[slot].offset == offset }
 
+  /// Notes an action of a kind that has not been seen.
   @inline(__always)
-  func markSeen(_ slot: Int, _ mask: UInt16) { slots[slot].seen |= mask }
+  func markSeen(_ slot: Int, _ mask: UInt16, positives: UInt16) {
+    slots[slot].seen |= mask
+    slots[slot].positives |= positives
+  }
 
   /// - Precondition: The request is not there.
   func insert(_ impression: Impression) -> Int {

@@ -64,6 +64,7 @@ extension JoinerPartition {
       featureQueue.removeFirst()
       return nil
     }
+    if queued.record.lacksEnrichment { return completeFirstFeature(now, output) ? nil : .waitingForItems }
     if let stop = advance(to: queued.record.timeMs, queued.record.appendTimeMs, catalog, now, output) { return stop }
     guard process(queued, catalog, now, output) else { return .waitingForItems }
     featureQueue.removeFirst()
@@ -83,8 +84,7 @@ extension JoinerPartition {
     if let stop = advance(to: queued.record.timeMs, queued.record.appendTimeMs, catalog, now, output) { return stop }
     guard process(queued, catalog, now, output) else { return .waitingForItems }
     actionQueue.removeFirst()
-    actionSpans.add(
-      queued.record.offset, neededUntilMs: queued.record.timeMs + config.graceMs + config.windowMs)
+    actionSpans.add(queued.record.offset, neededUntilMs: queued.record.timeMs + config.actionNeededMs)
     finish(queued.record, .actions)
     counters.actions += 1
     return nil
@@ -145,7 +145,10 @@ extension JoinerPartition {
     streamTimeMs = target
     advancingToMs = nil
     actionSpans.drop(streamTimeMs: target)
-    while let oldest = store.oldest, !isKept(oldest.timeMs, at: target) { release(store.removeOldest()) }
+    while let oldest = store.oldest, !isKept(oldest.timeMs, at: target) {
+      release(store.removeOldest())
+      if !config.closesWindows, oldest.seen == 0 { counters.expired += 1 }
+    }
     return nil
   }
 
@@ -153,9 +156,9 @@ extension JoinerPartition {
     impressionArena.release(.init(start: impression.block, chunk: impression.chunk))
   }
 
-  /// Whether an impression still matters: its window is open, or an action from within the window could still come.
+  /// Whether an impression still matters: an action that belongs to it could still come.
   func isKept(_ timeMs: Int64, at streamTimeMs: Int64) -> Bool {
-    timeMs + config.windowMs + config.graceMs >= streamTimeMs
+    timeMs + config.keptMs >= streamTimeMs
   }
 
   func isOpen(_ timeMs: Int64, at streamTimeMs: Int64) -> Bool { timeMs + config.windowMs >= streamTimeMs }
@@ -163,6 +166,6 @@ extension JoinerPartition {
   /// Whether an action belongs to an impression of the same request: a matter of their event times alone, so that the
   /// order of their arrival cannot change it.
   func matches(_ impressionTimeMs: Int64, _ actionTimeMs: Int64) -> Bool {
-    impressionTimeMs <= actionTimeMs + config.graceMs && actionTimeMs <= impressionTimeMs + config.windowMs
+    impressionTimeMs <= actionTimeMs + config.graceMs && actionTimeMs <= impressionTimeMs + config.attributionMs
   }
 }

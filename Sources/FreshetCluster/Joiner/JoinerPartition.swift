@@ -27,7 +27,13 @@ public final class JoinerPartition {
   /// The largest event time processed; nil before the first record.
   public internal(set) var streamTimeMs: Int64?
 
+  /// By position in `ModelSpec.enrichments`: empty ones, until the shell gives those that it keeps up to date as it does the
+  /// items.
+  public var enrichments: [KeyedCatalog]
+
   let reader: JSONRecordReader
+  /// Reads what enrichments know while `reader` still holds the record.
+  let enrichmentReader: JSONRecordReader
   let scratch: FeatureScratch
   let actionFields: ActionFields
   let positives: PositiveRules
@@ -43,7 +49,7 @@ public final class JoinerPartition {
 
   let store = FeatureStore()
   var waiting: WaitingActions
-  /// When impressions close, if windows without action make examples; references are slots of the store.
+  /// When impressions close, if windows make examples; references are slots of the store.
   var closings = DeadlineHeap()
   var actionSpans: OffsetSpans
   /// The stream time that is being moved to; nil between records.
@@ -72,6 +78,8 @@ public final class JoinerPartition {
     self.extractor = extractor
     self.itemsAsOf = itemsAsOf
     reader = JSONRecordReader(maxBytes: config.maxRecordBytes, maxDepth: 16)
+    enrichments = extractor.spec.enrichments.indices.map { KeyedCatalog(of: .enrichment($0), capacity: 0) }
+    enrichmentReader = JSONRecordReader(maxBytes: 1 << 20, maxDepth: 32)
     scratch = extractor.makeScratch()
     row = extractor.makeRow()
     actionFields = ActionFields(extractor.spec)
@@ -80,7 +88,7 @@ public final class JoinerPartition {
     labels.initialize(repeating: .nan)
     slotCounts = .allocate(capacity: extractor.layout.slotCount)
     slotCounts.initialize(repeating: 0)
-    waiting = WaitingActions(graceMs: config.graceMs, windowMs: config.windowMs)
+    waiting = WaitingActions(graceMs: config.graceMs, rememberedMs: config.keptMs)
     actionSpans = OffsetSpans()
     streamTimeMs = from.streamTimeMs
     inputs = [

@@ -20,11 +20,14 @@ struct WaitingActions {
   /// Of the payloads.
   private(set) var byteCount = 0
   private let graceMs: Int64
-  private let windowMs: Int64
+  private let rememberedMs: Int64
 
-  init(graceMs: Int64, windowMs: Int64) {
+  /// - Parameters:
+  ///   - graceMs: How long after its event time an action waits.
+  ///   - rememberedMs: How long it is remembered after that.
+  init(graceMs: Int64, rememberedMs: Int64) {
     self.graceMs = graceMs
-    self.windowMs = windowMs
+    self.rememberedMs = rememberedMs
   }
 
   var isEmpty: Bool { count == 0 }
@@ -37,7 +40,7 @@ struct WaitingActions {
   }
 
   private mutating func schedule(_ action: WaitingAction, _ requestHash: UInt64) {
-    let deadline = action.timeMs + graceMs + (action.payload == nil ? windowMs : 0)
+    let deadline = action.timeMs + graceMs + (action.payload == nil ? rememberedMs : 0)
     deadlines.insert(.init(deadlineMs: deadline, offset: action.offset, reference: requestHash))
   }
 
