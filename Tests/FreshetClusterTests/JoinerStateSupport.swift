@@ -1,5 +1,6 @@
 import FreshetCluster
 import FreshetCore
+import Testing
 
 /// Two logs with delays, disorder, duplicates, orphans and impressions without action.
 struct StateScript {
@@ -41,6 +42,32 @@ struct StateScript {
   func count(_ topic: JoinerTopic) -> Int { topic == .features ? features.count : actions.count }
 }
 
+/// What of a configuration decides what comes out.
+struct StateRules: CustomTestStringConvertible {
+  var emit = JoinerEmit.onAction
+  var lateActions = LateActions.deadLetter
+  var correctionMs: Int64 = 0
+  var negativeRate: Float = 0
+
+  /// One of many mixtures.
+  init(_ number: UInt64) {
+    negativeRate = [0, 0.5, 1][Int(number % 3)]
+    emit = number / 3 % 2 == 0 ? .onAction : .atWindowEnd
+    guard number / 6 % 2 == 1 else { return }
+    lateActions = .correct
+    correctionMs = number % 2 == 0 ? 0 : 250
+  }
+
+  func apply(to config: inout JoinerConfig) {
+    config.emit = emit
+    config.lateActions = lateActions
+    config.correctionMs = correctionMs
+    config.negativeRate = negativeRate
+  }
+
+  var testDescription: String { "\(emit.rawValue) \(lateActions.rawValue) \(correctionMs) \(negativeRate)" }
+}
+
 extension JoinerBench {
   func feed(_ script: StateScript, _ topic: JoinerTopic, _ offsets: Range<Int>) {
     for offset in offsets {
@@ -56,7 +83,8 @@ extension JoinerBench {
   /// What came out, in its order.
   var exampleLines: [String] {
     examples.map {
-      "\($0.key) \($0.requestHash) \($0.eventTimeMs) \($0.actionTimeMs) \($0.ingestTimeMs) \($0.labels) \($0.fidCounts)"
+      "\($0.key) \($0.requestHash) \($0.eventTimeMs) \($0.actionTimeMs) \($0.ingestTimeMs) \($0.labels) "
+        + "\($0.origin) \($0.fidCounts)"
     }
   }
 
@@ -65,8 +93,8 @@ extension JoinerBench {
   }
 
   /// Feeds all of a script in one go.
-  static func inMemory(_ script: StateScript, negativeRate: Float) throws -> JoinerBench {
-    let bench = try JoinerBench { $0.negativeRate = negativeRate }
+  static func inMemory(_ script: StateScript, _ rules: StateRules) throws -> JoinerBench {
+    let bench = try JoinerBench { rules.apply(to: &$0) }
     bench.feed(script, .features, 0..<script.features.count)
     bench.feed(script, .actions, 0..<script.actions.count)
     try bench.settle()

@@ -31,7 +31,7 @@ import Testing
       return try #require(impressions[key])
     }
     // format, seen, positives, event time; append time − event time, offset, lengths of the keys; the keys; the part.
-    #expect(try part("a").hasPrefix("01" + "0100" + "0000" + "8813000000000000" + "d00f" + "00" + "01" + "01" + "3733"))
+    #expect(try part("a").hasPrefix("01" + "0100" + "0100" + "8813000000000000" + "d00f" + "00" + "01" + "01" + "3733"))
     #expect(try part("b").hasPrefix("01" + "0000" + "0000" + "9213000000000000" + "bc0f" + "01" + "01" + "01" + "3733"))
     #expect(impressions.count == 2)
     let closings = state.entries(.closings).map { (Self.hex($0.key), $0.value) }.sorted { $0.0 < $1.0 }
@@ -51,7 +51,7 @@ import Testing
       about[Self.hex([UInt8(ascii: "f")]) + "0000000000000000"].map(Self.hex) == "de17000000000000" + "0200000000000000"
     )
     #expect(
-      about[Self.hex([UInt8(ascii: "a")]) + "0000000000000000"].map(Self.hex) == "f217000000000000" + "0200000000000000"
+      about[Self.hex([UInt8(ascii: "a")]) + "0000000000000000"].map(Self.hex) == "5618000000000000" + "0200000000000000"
     )
     let identity = String(decoding: try #require(about[Self.hex(Array("identity".utf8))]), as: UTF8.self)
     #expect(identity.hasPrefix("freshet joiner state 1 schema 1 rules ") && identity.hasSuffix(" test"))

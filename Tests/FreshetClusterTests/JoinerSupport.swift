@@ -32,7 +32,8 @@ final class JoinerBench {
     var actionTimeMs: Int64
     var ingestTimeMs: Int64
     var labels: [String]
-    var isNegative: Bool
+    var origin: ExampleOrigin
+    var isNegative: Bool { origin == .negative }
     var fidCounts: [Int]
   }
 
@@ -47,6 +48,8 @@ final class JoinerBench {
   var asked = 0
   /// Items that a refresh brings.
   var pendingItems: [String] = []
+  /// What else a refresh does.
+  var onRefresh: () throws -> Void = {}
 
   init(
     _ configure: (inout JoinerConfig) -> Void = { _ in }, spec: ModelSpec = joinerSpec,
@@ -131,6 +134,7 @@ final class JoinerBench {
         asked += 1
         for item in pendingItems { try addItem(item) }
         pendingItems = []
+        try onRefresh()
         partition.itemsRefreshed(asOf: UnixTime(milliseconds: Int64(nowMs)))
       }
     }
@@ -170,7 +174,7 @@ final class JoinerBench {
           eventTimeMs: batch.eventTimes[index], actionTimeMs: batch.actionTimes[index],
           ingestTimeMs: batch.ingestTimes[index],
           labels: (0..<batch.layout.taskCount).map { "\(batch.labels[index * batch.layout.taskCount + $0])" },
-          isNegative: batch.negativeFlags[index],
+          origin: batch.origins[index],
           fidCounts: (0..<batch.layout.slotCount).map { batch.fidRange(example: index, slot: $0).count }))
     }
     deadLetters += output.deadLetters

@@ -69,10 +69,12 @@ import Testing
     for task in 0..<2 {
       var loss = 0.0
       var count: UInt64 = 0
-      for (example, logit) in zip(examples, logits) where !example.labels[task].isNaN {
-        let sampled = Double(LogisticLoss.sampledLogit(Float(logit[task]), negativeRate: example.negativeRate))
-        loss += LogisticLoss.loss(logit: sampled, label: Double(example.labels[task]))
-        count += 1
+      for (example, logit) in zip(examples, logits) {
+        let terms = ExampleLoss(
+          logit: Float(logit[task]), label: example.labels[task], origin: example.origin,
+          negativeRate: example.negativeRate, requestHash: UInt64(example.offset))
+        loss += terms.loss
+        count += terms.isCounted ? 1 : 0
       }
       let window = server.validation(taskCount: 2).tasks[task].total
       #expect(window.count == count)

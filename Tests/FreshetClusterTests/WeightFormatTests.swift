@@ -18,6 +18,8 @@ import Testing
     options.batchSize = 4...4
     options.pipelineDepth = 1...1
     options.adjust = { example in
+      example.origin = .actions
+      example.negativeRate = 1
       for task in example.labels.indices { example.labels[task] = Hashing.mix(example.slots[0][0]) % 2 == 0 ? 1 : 0 }
     }
     let harness = ClusterHarness(options, seed: seed)

@@ -7,7 +7,7 @@ import Testing
 
   private let header = ExampleHeader(
     requestHash: 0x0102_0304_0506_0708, eventTimeMs: 1000, actionTimeMs: 2000, ingestTimeMs: 3000, weight: 1,
-    negativeRate: 0.5, isNegative: true)
+    negativeRate: 0.5, origin: .negative)
 
   private var record: [UInt8] {
     ExampleCodec.encode(header, labels: [1, 0], slots: [[7], [], [8, 9]], dense: [0.25], layout: layout)
@@ -35,7 +35,7 @@ import Testing
     try append(record, &batch)
     let other = ExampleHeader(
       requestHash: .max, eventTimeMs: -1, actionTimeMs: 0, ingestTimeMs: 1, weight: 2, negativeRate: 1,
-      isNegative: false)
+      origin: .correctsLabels)
     try append(
       ExampleCodec.encode(other, labels: [.nan, 1], slots: [[], [1, 2], []], dense: [-1], layout: layout), &batch,
       offset: 9)
@@ -49,6 +49,22 @@ import Testing
     batch.removeAll()
     try append(record, &batch)
     #expect(batch.fids == [7, 8, 9] && batch.slotStarts == [0, 1, 1, 3] && batch.count == 1)
+  }
+
+  /// Flags are of `docs/example-format.md`; those that it does not list are refused.
+  @Test func theFlagsSayWhatAnExampleWasMadeOf() throws {
+    for flags in 0...UInt8.max {
+      var bytes = record
+      bytes[1] = flags
+      var batch = ExampleBatch(layout: layout, capacity: 1)
+      let origins: [UInt8: ExampleOrigin] = [0: .actions, 1: .negative, 2: .correctsNegative, 4: .correctsLabels]
+      if let origin = origins[flags] {
+        try append(bytes, &batch)
+        #expect(batch.origins == [origin])
+      } else {
+        #expect(throws: ExampleError.self) { try append(bytes, &batch) }
+      }
+    }
   }
 
   @Test func aRowToBeScoredHasNoLabels() throws {

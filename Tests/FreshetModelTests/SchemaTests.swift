@@ -71,7 +71,7 @@ import Testing
     ("network.hidden", { $0.network.kind = .fm }),
     ("slots[0].table", { $0.tables[0].dimension = 0 }),
     ("tasks", { $0.tasks = [] }),
-    ("tasks[0].positive_if", { $0.tasks[0].positive = .valueAtLeast(.infinity) }),
+    ("tasks[0].positive_if_at_least", { $0.tasks[0].positive = .valueAtLeast(.infinity) }),
   ]
 
   @Test(arguments: mistakes)

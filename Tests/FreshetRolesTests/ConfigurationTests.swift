@@ -27,6 +27,64 @@ import Testing
     #expect(configuration.trainer.batchSize == 32)
   }
 
+  @Test func theJoinersModesAreRead() throws {
+    let plain = try parse(Self.shipped).joiner
+    #expect(plain.emit == .onAction && plain.lateActions == .deadLetter && plain.correctionMs == 0)
+    #expect(plain.maxAheadMs == 86_400_000)
+    let other = try parse(
+      Self.shipped,
+      [
+        "joiner.emit": "at-window-end", "joiner.late_actions": "correct", "joiner.correction_ms": "1000",
+        "joiner.max_ahead_ms": "0",
+      ]
+    ).joiner
+    #expect(other.emit == .atWindowEnd && other.lateActions == .correct && other.correctionMs == 1000)
+    #expect(other.maxAheadMs == 0)
+    let error = #expect(throws: ConfigurationError.self) { try parse(Self.shipped, ["joiner.correction_ms": "1"]) }
+    #expect(error?.message.contains("joiner.correction_ms: has no meaning without") == true)
+  }
+
+  @Test func aTaskHasOneRule() throws {
+    func tasks(_ rule: String) throws -> [TaskSpec] {
+      try parse(Self.shipped.replacing("positive_if_at_least: 4", with: rule)).model.tasks
+    }
+    #expect(try tasks("positive_if_dwell_ms: 30000").map(\.positive) == [.dwellAtLeast(milliseconds: 30_000)])
+    for (rule, reason) in [
+      ("positive_if_dwell_ms: 0", "0 is outside 1...2592000000"),
+      ("positive_if_dwell_ms: 5, positive_if_at_least: 4", "a task has one rule"),
+    ] {
+      let error = #expect(throws: ConfigurationError.self) { try tasks(rule) }
+      #expect(error?.message.contains("positive_if_dwell_ms") == true && error?.message.contains(reason) == true)
+    }
+  }
+
+  @Test func enrichmentsHaveKeysAndTopics() throws {
+    func parsed(_ enrichments: String, source: String = "users") throws -> FreshetConfiguration {
+      try parse(
+        Self.shipped.replacing("  item_key: item_id\n", with: "  item_key: item_id\n  enrichments: \(enrichments)\n")
+          .replacing("    gender: {}\n    age: {type", with: "    gender: {source: \(source)}\n    age: {type"))
+    }
+    let configuration = try parsed("{users: {key: user_id}, zips: {key: zip, topic: places}}")
+    #expect(
+      configuration.model.enrichments == [
+        EnrichmentSpec(name: "users", key: 0, topic: "users"), EnrichmentSpec(name: "zips", key: 5, topic: "places"),
+      ])
+    #expect(configuration.model.fields[2].source == .enrichment(0))
+    #expect(configuration.kafka.topics.enrichments == ["users", "places"])
+    let again = try parse(configuration.effectiveYAML)
+    #expect(again.model == configuration.model && again.effectiveYAML == configuration.effectiveYAML)
+    for (enrichments, source, reason) in [
+      ("{users: {key: user_id, topic: items}}", "users", "`items` is another topic's name"),
+      ("{users: {key: nobody}}", "users", "`nobody` is not among model.fields"),
+      ("{users: {key: item_id}}", "users", "is the item key"),
+      ("{users: {key: user_id}}", "stores", "`stores` is none of request, item, users"),
+      ("{users: {}}", "users", "key: is required"),
+    ] {
+      let error = #expect(throws: ConfigurationError.self) { try parsed(enrichments, source: source) }
+      #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
+    }
+  }
+
   @Test func whatIsPrintedReadsBackAsTheSameConfiguration() throws {
     let configuration = try parse(Self.shipped)
     let again = try parse(configuration.effectiveYAML)

@@ -21,7 +21,8 @@ SHARDS = 16
 class Cluster:
     """Starts roles one by one; every one of them is a process that a test may kill and start again."""
 
-    def __init__(self, bootstrap_servers, directory, settings=None, partitions=PARTITIONS):
+    def __init__(self, bootstrap_servers, directory, settings=None, partitions=PARTITIONS, configuration=CONFIGURATION):
+        self.configuration = configuration
         self.bootstrap_servers = bootstrap_servers
         self.directory = directory
         self.partitions = partitions
@@ -57,7 +58,7 @@ class Cluster:
 
     def arguments(self, *words):
         overrides = [word for key, value in self.settings.items() for word in ("--set", f"{key}={value}")]
-        return [program(), *map(str, words), "-c", str(CONFIGURATION), *overrides]
+        return [program(), *map(str, words), "-c", str(self.configuration), *overrides]
 
     def environment(self):
         return {name: value for name, value in os.environ.items() if not name.startswith(("FRESHET_", "AWS_"))}

@@ -51,28 +51,50 @@ struct ActionFields {
   }
 }
 
-/// The labels that an action gives.
+/// The labels that actions give, as sets of tasks: bit `n` is task `n`.
 struct PositiveRules {
   private let kinds: [Int]
   private let rules: [TaskSpec.Positive]
+  /// By kind.
+  private let tasksOfKind: [UInt16]
+  let allTasks: UInt16
 
   init(_ spec: ModelSpec) {
     var names: [String] = []
     for task in spec.tasks where !names.contains(task.action) { names.append(task.action) }
-    kinds = spec.tasks.map { names.firstIndex(of: $0.action)! }
+    let kinds = spec.tasks.map { names.firstIndex(of: $0.action)! }
+    self.kinds = kinds
     rules = spec.tasks.map(\.positive)
+    tasksOfKind = names.indices.map { kind in
+      kinds.indices.reduce(0) { kinds[$1] == kind ? $0 | UInt16(1) << UInt16($1) : $0 }
+    }
+    allTasks = tasksOfKind.reduce(0, |)
   }
 
-  /// Writes one label for each task: NaN for those that the action says nothing about.
-  func write(kind: Int, value: Double, to labels: UnsafeMutableBufferPointer<Float>) {
+  /// The tasks that learn from a kind of action.
+  func tasks(of kind: Int) -> UInt16 { tasksOfKind[kind] }
+
+  /// Those of them that it is a positive for.
+  /// - Parameter dwellMs: How long after its impression the action came; below 0 if it came before it.
+  func positives(kind: Int, value: Double, dwellMs: Int64) -> UInt16 {
+    var positives: UInt16 = 0
+    for task in 0..<kinds.count where kinds[task] == kind {
+      let isPositive =
+        switch rules[task] {
+        case .presence: true
+        case .valueAtLeast(let threshold): value >= threshold
+        case .dwellAtLeast(let milliseconds): dwellMs >= milliseconds
+        }
+      if isPositive { positives |= UInt16(1) << UInt16(task) }
+    }
+    return positives
+  }
+
+  /// Writes one label for each task: NaN for those that are not in `tasks`.
+  func write(_ positives: UInt16, of tasks: UInt16, to labels: UnsafeMutableBufferPointer<Float>) {
     for task in 0..<kinds.count {
-      if kinds[task] != kind {
-        labels[task] = .nan
-      } else if case .valueAtLeast(let threshold) = rules[task] {
-        labels[task] = value >= threshold ? 1 : 0
-      } else {
-        labels[task] = 1
-      }
+      let bit = UInt16(1) << UInt16(task)
+      labels[task] = tasks & bit == 0 ? .nan : positives & bit == 0 ? 0 : 1
     }
   }
 }

@@ -10,6 +10,8 @@ struct QueuedRecord: BitwiseCopyable {
   var isOnTime = true
   /// Whether a dead letter is all that becomes of it; there is no event time then.
   var isBad = false
+  /// Whether an enrichment did not know a key of the record when it came: another look is due.
+  var lacksEnrichment = false
   var payload: UnsafeMutableRawPointer
   var payloadCount: Int32
   var payloadChunk: Int32

@@ -1,5 +1,27 @@
+/// When an impression gives examples.
+public enum JoinerEmit: String, Sendable, CaseIterable {
+  /// One with each action as it comes, of the tasks that learn from it.
+  case onAction = "on-action"
+  /// One when the window closes, with the labels of all tasks.
+  case atWindowEnd = "at-window-end"
+}
+
+/// What becomes of an action that comes after its impression's window gave what it gives.
+public enum LateActions: String, Sendable, CaseIterable {
+  case deadLetter = "dead-letter"
+  /// An example that takes back what the window gave.
+  case correct
+}
+
 /// How one joiner joins. Times are event time unless said otherwise.
 public struct JoinerConfig: Sendable, Equatable {
+  /// Default: `onAction`.
+  public var emit: JoinerEmit = .onAction
+  /// Default: `deadLetter`.
+  public var lateActions: LateActions = .deadLetter
+  /// How long after its window's end an action still corrects what the impression gave, in ms; only with `correct`.
+  /// Default: 0, those that come out of order.
+  public var correctionMs: Int64 = 0
   /// How long after its impression an action still counts, in ms, inclusive. Default: 1 hour.
   public var windowMs: Int64 = 3_600_000
   /// How much earlier than its impression an action may be, in ms, inclusive, and how long it waits for it. Default: 10 min.
@@ -14,7 +36,7 @@ public struct JoinerConfig: Sendable, Equatable {
   /// Wall time in ms that a record which is ahead of real time waits for the other topic although that one is idle, so
   /// that a replay which resumes does not run ahead with one topic. Default: 200.
   public var idleHoldMs: Int = 200
-  /// How far an event time may lie ahead of the time at which Kafka appended the record, in ms. Default: 1 day.
+  /// How far an event time may lie ahead of the time at which the record was appended, in ms. Default: 1 day.
   public var maxAheadMs: Int64 = 86_400_000
   /// The largest record of `features` and `actions`, in bytes. Default: 256 KiB.
   public var maxRecordBytes: Int = 262_144
@@ -43,10 +65,22 @@ public struct JoinerConfig: Sendable, Equatable {
 
   public init() {}
 
+  /// How long after its impression an action belongs to it.
+  var attributionMs: Int64 { lateActions == .correct ? windowMs + correctionMs : windowMs }
+  /// How long after its event time an impression is kept.
+  var keptMs: Int64 { attributionMs + graceMs }
+  /// How long after its event time an action can belong to an impression that is kept or may still come.
+  var actionNeededMs: Int64 { graceMs + keptMs }
+  /// Whether anything happens at the end of a window.
+  var closesWindows: Bool { negativeRate > 0 || emit == .atWindowEnd }
+
   /// Throws the first value that makes no sense, with its key.
   public func validate() throws(JoinerError) {
     try require(windowMs >= 1 && windowMs <= 1 << 50, "window", "must be at least 1 ms")
     try require(graceMs >= 0 && graceMs <= 1 << 50, "grace", "must be 0 or more")
+    try require(correctionMs >= 0 && correctionMs <= 1 << 50, "correction", "must be 0 or more")
+    try require(
+      correctionMs == 0 || lateActions == .correct, "correction", "has no meaning without `late_actions: correct`")
     try require(negativeRate >= 0 && negativeRate <= 1, "negative_rate", "must be in 0...1")
     try require(idleTimeoutMs >= 0 && idleHoldMs >= 0, "idle_timeout", "must be 0 or more")
     try require(maxAheadMs >= 0 && maxAheadMs <= 1 << 50, "max_ahead", "must be 0 or more")

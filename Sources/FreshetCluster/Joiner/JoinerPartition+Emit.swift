@@ -2,13 +2,12 @@ import FreshetCore
 import FreshetModel
 
 extension JoinerPartition {
-  /// Emits the example of an impression and an action, or a dead letter if they make none.
+  /// Emits the example of an impression and an action with the labels that are written, or a dead letter if they make none.
   /// - Returns: False, with nothing changed, if the item must be looked for first.
   func emitJoined(
-    _ impression: Impression, actionTimeMs: Int64, kind: Int, value: Double, ingestTimeMs: Int64, actionOffset: Int64,
+    _ impression: Impression, _ origin: ExampleOrigin, actionTimeMs: Int64, ingestTimeMs: Int64, actionOffset: Int64,
     actionPayload: () -> [UInt8]?, _ catalog: ItemCatalog, _ now: Instant, _ output: JoinerOutput
   ) -> Bool {
-    positives.write(kind: kind, value: value, to: labels)
     do throws(FeatureError) {
       guard try combine(impression, catalog, now, output) else { return false }
     } catch {
@@ -18,18 +17,16 @@ extension JoinerPartition {
           payload: actionPayload()), output)
       return true
     }
-    write(
-      impression, actionTimeMs: actionTimeMs, ingestTimeMs: ingestTimeMs, isNegative: false, output)
-    counters.joined += 1
+    write(impression, origin, actionTimeMs: actionTimeMs, ingestTimeMs: ingestTimeMs, output)
     return true
   }
 
-  /// Emits the example of an impression whose window closed without action.
+  /// Emits the example of an impression whose window closed, with the labels that are written.
   /// - Returns: False, with nothing changed, if the item must be looked for first.
-  func emitNegative(
-    _ impression: Impression, closedAtMs: Int64, _ catalog: ItemCatalog, _ now: Instant, _ output: JoinerOutput
+  func emitClosed(
+    _ impression: Impression, _ origin: ExampleOrigin, closedAtMs: Int64, _ catalog: ItemCatalog, _ now: Instant,
+    _ output: JoinerOutput
   ) -> Bool {
-    labels.update(repeating: 0)
     do throws(FeatureError) {
       guard try combine(impression, catalog, now, output) else { return false }
     } catch {
@@ -39,9 +36,7 @@ extension JoinerPartition {
           payload: nil), output)
       return true
     }
-    write(
-      impression, actionTimeMs: closedAtMs, ingestTimeMs: advancingAppendTimeMs, isNegative: true, output)
-    counters.negatives += 1
+    write(impression, origin, actionTimeMs: closedAtMs, ingestTimeMs: advancingAppendTimeMs, output)
     return true
   }
 
@@ -54,7 +49,7 @@ extension JoinerPartition {
       try extractor.combine(request: impression.part, item: item.part.bytes, into: &row, scratch)
       return true
     }
-    guard !asksForItem(impression, now, output) else { return false }
+    guard !asks(for: impression.itemHash, appendTimeMs: impression.appendTimeMs, now, output) else { return false }
     scratch.reset()
     let name = extractor.spec.fields[extractor.spec.itemKey].name
     _ = try extractor.set(name: name, text: String(decoding: impression.itemKey, as: UTF8.self), into: scratch)
@@ -64,12 +59,11 @@ extension JoinerPartition {
     return true
   }
 
-  /// Whether an unknown item is worth reading the `items` topic again.
+  /// Whether an unknown key is worth reading the catalogs' topics again.
   ///
-  /// Not if that has been done within the refresh interval for this item, nor if the catalog is newer than the impression:
+  /// Not if that has been done within the refresh interval for this key, nor if the catalogs are newer than the impression:
   /// an item is written before it is shown, so what was not there then will not be found now.
-  private func asksForItem(_ impression: Impression, _ now: Instant, _ output: JoinerOutput) -> Bool {
-    let hash = impression.itemHash
+  func asks(for hash: UInt64, appendTimeMs: Int64, _ now: Instant, _ output: JoinerOutput) -> Bool {
     if let asked = askedItem, asked.hash == hash, asked.isRefreshed {
       if missingItems.count >= 65_536 { missingItems.removeAll(keepingCapacity: true) }
       missingItems[hash] = now
@@ -79,7 +73,7 @@ extension JoinerPartition {
     if let since = missingItems[hash], now.milliseconds(since: since) < Double(config.itemRefreshIntervalMs) {
       return false
     }
-    if impression.appendTimeMs < itemsAsOf.milliseconds - config.clockSkewMs { return false }
+    if appendTimeMs < itemsAsOf.milliseconds - config.clockSkewMs { return false }
     if askedItem?.hash != hash {
       askedItem = (hash, false)
       counters.itemRefreshes += 1
@@ -89,12 +83,20 @@ extension JoinerPartition {
   }
 
   private func write(
-    _ impression: Impression, actionTimeMs: Int64, ingestTimeMs: Int64, isNegative: Bool, _ output: JoinerOutput
+    _ impression: Impression, _ origin: ExampleOrigin, actionTimeMs: Int64, ingestTimeMs: Int64,
+    _ output: JoinerOutput
   ) {
+    switch origin {
+    case .actions: counters.joined += 1
+    case .negative: counters.negatives += 1
+    case .correctsNegative, .correctsLabels:
+      counters.joined += 1
+      counters.corrections += 1
+    }
     let header = ExampleHeader(
       requestHash: impression.requestHash, eventTimeMs: impression.timeMs, actionTimeMs: actionTimeMs,
       ingestTimeMs: ingestTimeMs, weight: 1, negativeRate: config.negativeRate > 0 ? config.negativeRate : 1,
-      isNegative: isNegative)
+      origin: origin)
     for slot in 0..<slotCounts.count {
       slotCounts[slot] = UInt8(truncatingIfNeeded: row.slotStarts[slot &+ 1] &- row.slotStarts[slot])
     }

@@ -40,9 +40,9 @@ extension JoinerPartition {
     case .features:
       let result = Result { () throws(Rejection) in try readFeature(record) }
       if isRestoring {
-        if case .success(let impression) = result {
-          noteNeeded(impression)
-          restore(impression)
+        if case .success(let feature) = result {
+          noteNeeded(feature.impression)
+          restore(feature.impression)
         }
         return
       }
@@ -58,13 +58,14 @@ extension JoinerPartition {
     inputs[input].lastArrival = now
   }
 
-  private func enqueueFeature(_ record: JoinerRecord, _ result: Result<Impression, Rejection>, _ now: Instant) {
+  private func enqueueFeature(_ record: JoinerRecord, _ result: Result<FeatureContent, Rejection>, _ now: Instant) {
     var queued = queue(record, .features, now)
     switch result {
-    case .success(let impression):
-      queued.timeMs = impression.timeMs
+    case .success(let feature):
+      queued.timeMs = feature.impression.timeMs
+      queued.lacksEnrichment = feature.unknownEnrichments != 0
       note(&queued, .features, now)
-      featureQueue.append(QueuedFeature(record: queued, impression: impression))
+      featureQueue.append(QueuedFeature(record: queued, impression: feature.impression))
     case .failure(let rejection):
       reject(&queued, rejection, .features, isNull: record.payload == nil)
       let nothing = Impression(
@@ -108,7 +109,7 @@ extension JoinerPartition {
     inputs[topic.rawValue].arrived(timeMs: queued.timeMs, now)
   }
 
-  private func reject(_ queued: inout QueuedRecord, _ rejection: Rejection, _ topic: JoinerTopic, isNull: Bool) {
+  func reject(_ queued: inout QueuedRecord, _ rejection: Rejection, _ topic: JoinerTopic, isNull: Bool) {
     queued.isBad = true
     inputs[topic.rawValue].bad[queued.offset] = DeadLetter(
       reason: rejection.reason, message: rejection.message, topic: topic, offset: queued.offset,
@@ -128,8 +129,14 @@ extension JoinerPartition {
     }
   }
 
+  struct FeatureContent {
+    let impression: Impression
+    /// Bit `n`: enrichment `n` does not know its key.
+    let unknownEnrichments: UInt32
+  }
+
   /// Reads a feature record and computes the request's side of its example.
-  private func readFeature(_ record: JoinerRecord) throws(Rejection) -> Impression {
+  func readFeature(_ record: JoinerRecord) throws(Rejection) -> FeatureContent {
     let object = try parse(record)
     scratch.reset()
     do throws(FeatureError) { try extractor.read(object, .request, into: scratch) } catch { throw Rejection(error) }
@@ -138,15 +145,22 @@ extension JoinerPartition {
     let user = try key(extractor.spec.userKey)
     let item = try key(extractor.spec.itemKey)
     let part: UnsafeRawBufferPointer
-    do throws(FeatureError) { part = try extractor.requestPart(scratch) } catch { throw Rejection(error) }
+    let unknown: UInt32
+    do throws(FeatureError) {
+      unknown = try extractor.complete(scratch, enrichmentReader) { enrichments[$0].item(hash: $1) }
+      part = try extractor.requestPart(scratch)
+    } catch {
+      throw Rejection(error)
+    }
     let block = impressionArena.allocate(part.count + user.count + item.count)
     block.start.copyMemory(from: part.baseAddress!, byteCount: part.count)
     (block.start + part.count).copyMemory(from: user.baseAddress!, byteCount: user.count)
     (block.start + part.count + user.count).copyMemory(from: item.baseAddress!, byteCount: item.count)
-    return Impression(
+    let impression = Impression(
       requestHash: requestHash, itemHash: Hashing.xxh3(UnsafeRawBufferPointer(item)), timeMs: timeMs,
       appendTimeMs: record.appendTimeMs, offset: record.offset, block: block.start, chunk: block.chunk,
       partCount: Int32(part.count), userKeyCount: UInt16(user.count), itemKeyCount: UInt16(item.count))
+    return FeatureContent(impression: impression, unknownEnrichments: unknown)
   }
 
   private func key(_ field: Int) throws(Rejection) -> UnsafeBufferPointer<UInt8> {

@@ -22,27 +22,54 @@ extension JoinerPartition {
       release(impression)
       return true
     }
+    guard meet(&impression, catalog, now, output) else { return false }
+    keep(impression, at: streamTime, output)
+    return true
+  }
+
+  /// Gives an impression the actions that came before it.
+  /// - Returns: False, with nothing changed but the impression, if the item must be looked for first.
+  private func meet(
+    _ impression: inout Impression, _ catalog: ItemCatalog, _ now: Instant, _ output: JoinerOutput
+  ) -> Bool {
     for action in waiting.actions(of: impression.requestHash) where matches(impression.timeMs, action.timeMs) {
       let bit = UInt16(1) << UInt16(action.kind)
-      guard action.payload != nil else {
-        impression.seen |= bit
-        continue
-      }
-      if impression.seen & bit != 0 {
-        counters.duplicateActions += 1
-      } else {
+      let isNew = impression.seen & bit == 0
+      // Actions that were given up count as seen. At the window's end their labels are as true as any.
+      if isNew, config.emit == .onAction, let payload = action.payload {
+        positives.write(positiveTasks(of: action, impression), of: positives.tasks(of: action.kind), to: labels)
         let made = emitJoined(
-          impression, actionTimeMs: action.timeMs, kind: action.kind, value: action.value,
-          ingestTimeMs: impression.appendTimeMs, actionOffset: action.offset,
-          actionPayload: { action.payload }, catalog, now, output)
+          impression, .actions, actionTimeMs: action.timeMs, ingestTimeMs: impression.appendTimeMs,
+          actionOffset: action.offset, actionPayload: { payload }, catalog, now, output)
         // Later actions of the same request have the same item, so that only the first one can get here.
         guard made else { return false }
       }
-      impression.seen |= bit
+      note(action, &impression)
+      guard action.payload != nil else { continue }
+      if isNew {
+        countMatch(impression.timeMs, action.timeMs)
+      } else {
+        counters.duplicateActions += 1
+      }
       waiting.remove(impression.requestHash, offset: action.offset)
     }
-    keep(impression, at: streamTime, output)
     return true
+  }
+
+  private func positiveTasks(of action: WaitingAction, _ impression: Impression) -> UInt16 {
+    positives.positives(kind: action.kind, value: action.value, dwellMs: action.timeMs - impression.timeMs)
+  }
+
+  /// Notes an action with its impression; of several of one kind the first counts.
+  private func note(_ action: WaitingAction, _ impression: inout Impression) {
+    let bit = UInt16(1) << UInt16(action.kind)
+    if impression.seen & bit == 0 { impression.positives |= positiveTasks(of: action, impression) }
+    impression.seen |= bit
+  }
+
+  private func countMatch(_ impressionTimeMs: Int64, _ actionTimeMs: Int64) {
+    counters.matched += 1
+    counters.joinDelays.add(actionTimeMs - impressionTimeMs)
   }
 
   /// The slot of a request's impression that still matters; one that does not is forgotten.
@@ -61,22 +88,14 @@ extension JoinerPartition {
       evict(oldest, at: streamTimeMs, output)
     }
     store.insert(impression)
-    if config.negativeRate > 0 { scheduleClosing(impression) }
-  }
-
-  /// With a disk, only windows that may give an example are remembered until they close.
-  private func scheduleClosing(_ impression: Impression) {
-    guard !store.isTiered || keepsNegative(impression.requestHash) else { return }
-    closings.insert(
-      .init(
-        deadlineMs: impression.timeMs + config.windowMs, offset: impression.offset, reference: impression.requestHash))
+    if config.closesWindows { scheduleClosing(impression) }
   }
 
   private func evict(_ oldest: Impression, at streamTimeMs: Int64, _ output: JoinerOutput) {
     release(store.removeOldest())
     guard isOpen(oldest.timeMs, at: streamTimeMs) else { return }
     counters.evictedFeatures += 1
-    guard oldest.seen == 0 else { return }
+    guard oldest.seen == 0 || config.emit == .atWindowEnd else { return }
     emit(
       DeadLetter(
         reason: .windowOverflow,
@@ -89,32 +108,41 @@ extension JoinerPartition {
   /// - Returns: False, with nothing changed, if the item must be looked for first.
   func process(_ queued: QueuedAction, _ catalog: ItemCatalog, _ now: Instant, _ output: JoinerOutput) -> Bool {
     let streamTime = streamTimeMs!
-    let timeMs = queued.record.timeMs
-    let bit = UInt16(1) << UInt16(queued.kind)
-    guard let slot = keptSlot(queued.requestHash, at: streamTime), matches(store[slot].timeMs, timeMs) else {
+    let record = queued.record
+    guard let slot = keptSlot(queued.requestHash, at: streamTime), matches(store[slot].timeMs, record.timeMs) else {
       wait(queued, at: streamTime, output)
       return true
     }
     let impression = store[slot]
+    let bit = UInt16(1) << UInt16(queued.kind)
     if impression.seen & bit != 0 {
       counters.duplicateActions += 1
       return true
     }
-    if config.negativeRate > 0, !isOpen(impression.timeMs, at: streamTime) {
+    let positive = positives.positives(
+      kind: queued.kind, value: queued.value, dwellMs: record.timeMs - impression.timeMs)
+    let isLate = config.closesWindows && !isOpen(impression.timeMs, at: streamTime)
+    if isLate, config.lateActions == .deadLetter {
       emit(
         deadLetter(
           queued, .lateAction,
           "the window of the impression closed at \(impression.timeMs + config.windowMs), "
             + "the stream is at \(streamTime)"), output)
     } else {
-      let record = queued.record
-      let made = emitJoined(
-        impression, actionTimeMs: timeMs, kind: queued.kind, value: queued.value,
-        ingestTimeMs: record.appendTimeMs, actionOffset: record.offset,
-        actionPayload: { Array(record.payloadBytes) }, catalog, now, output)
-      guard made else { return false }
+      let wanted = isLate ? lateExample(impression, queued.kind, positive) : example(queued.kind)
+      if let wanted {
+        positives.write(positive, of: wanted.tasks, to: labels)
+        let made = emitJoined(
+          impression, wanted.origin, actionTimeMs: record.timeMs, ingestTimeMs: record.appendTimeMs,
+          actionOffset: record.offset, actionPayload: { Array(record.payloadBytes) }, catalog, now, output)
+        guard made else { return false }
+      } else if isLate {
+        counters.lateUnchanged += 1
+      }
+      countMatch(impression.timeMs, record.timeMs)
     }
-    store.markSeen(slot, bit, positives: 0)
+    if isLate { counters.late += 1 }
+    store.markSeen(slot, bit, positives: positive)
     return true
   }
 
@@ -142,67 +170,47 @@ extension JoinerPartition {
     _ requestHash: UInt64, _ record: QueuedRecord, _ kind: Int, _ value: Double, remembersOnly: Bool,
     at streamTimeMs: Int64
   ) {
-    if remembersOnly, record.timeMs + config.graceMs + config.windowMs < streamTimeMs { return }
+    if remembersOnly, record.timeMs + config.actionNeededMs < streamTimeMs { return }
     waiting.add(
       WaitingAction(
         offset: record.offset, timeMs: record.timeMs, appendTimeMs: record.appendTimeMs, kind: kind, value: value,
         payload: remembersOnly ? nil : Array(record.payloadBytes)),
       requestHash: requestHash)
   }
-
-  /// Closes an impression's window: without action it gives a negative example.
-  /// - Returns: False, with nothing changed, if the item must be looked for first.
-  func close(
-    _ closing: DeadlineHeap.Entry, _ catalog: ItemCatalog, _ now: Instant, _ output: JoinerOutput
-  ) -> Bool {
-    guard let slot = store.find(closing.reference), store[slot].offset == closing.offset, store[slot].seen == 0 else {
-      return true
-    }
-    guard keepsNegative(store[slot].requestHash) else {
-      counters.negativesDropped += 1
-      return true
-    }
-    return emitNegative(store[slot], closedAtMs: closing.deadlineMs, catalog, now, output)
-  }
-
-  /// Whether the request's negative example is kept: the same answer whenever it is asked.
-  private func keepsNegative(_ requestHash: UInt64) -> Bool {
-    var generator = SeededGenerator(seed: requestHash ^ Hashing.mix(config.negativeSeed))
-    return generator.nextUnit() < Double(config.negativeRate)
-  }
 }
 
 extension JoinerPartition {
   /// Takes up an impression from below the committed position: state, and no output.
   func restore(_ impression: Impression) {
-    let streamTime = streamTimeMs ?? .min
-    guard isKept(impression.timeMs, at: streamTime), store.find(impression.requestHash) == nil else {
-      return release(impression)
-    }
+    // What was processed is not beyond the stream time: it was refused for its event time then.
+    guard let streamTime = streamTimeMs, impression.timeMs <= streamTime, isKept(impression.timeMs, at: streamTime),
+      store.find(impression.requestHash) == nil
+    else { return release(impression) }
     var impression = impression
     for action in waiting.actions(of: impression.requestHash) where matches(impression.timeMs, action.timeMs) {
-      impression.seen |= UInt16(1) << UInt16(action.kind)
+      note(action, &impression)
       if action.payload != nil { waiting.remove(impression.requestHash, offset: action.offset) }
     }
     store.insert(impression)
-    if config.negativeRate > 0, isOpen(impression.timeMs, at: streamTime) { scheduleClosing(impression) }
+    if config.closesWindows, isOpen(impression.timeMs, at: streamTime) { scheduleClosing(impression) }
   }
 
   /// Takes up an action from below the committed position.
   func restore(_ action: ActionContent, _ record: JoinerRecord) {
-    let streamTime = streamTimeMs ?? .min
-    let neededUntil = action.timeMs + config.graceMs + config.windowMs
+    guard let streamTime = streamTimeMs, action.timeMs <= streamTime else { return }
+    let neededUntil = action.timeMs + config.actionNeededMs
     guard neededUntil >= streamTime else { return }
     actionSpans.add(record.offset, neededUntilMs: neededUntil)
+    let isOver = action.timeMs + config.graceMs < streamTime
+    let waitingAction = WaitingAction(
+      offset: record.offset, timeMs: action.timeMs, appendTimeMs: record.appendTimeMs, kind: action.kind,
+      value: action.value, payload: isOver ? nil : record.payload.map(Array.init))
     if let slot = store.find(action.requestHash), matches(store[slot].timeMs, action.timeMs) {
-      store.markSeen(slot, UInt16(1) << UInt16(action.kind), positives: 0)
+      var impression = store[slot]
+      note(waitingAction, &impression)
+      store[slot] = impression
       return
     }
-    let isOver = action.timeMs + config.graceMs < streamTime
-    waiting.add(
-      WaitingAction(
-        offset: record.offset, timeMs: action.timeMs, appendTimeMs: record.appendTimeMs, kind: action.kind,
-        value: action.value, payload: isOver ? nil : record.payload.map(Array.init)),
-      requestHash: action.requestHash)
+    waiting.add(waitingAction, requestHash: action.requestHash)
   }
 }

@@ -70,6 +70,7 @@ extension JoinerPartition {
       featureQueue.removeFirst()
       return nil
     }
+    if queued.record.lacksEnrichment { return completeFirstFeature(now, output) ? nil : .waitingForItems }
     if let stop = advance(to: queued.record.timeMs, queued.record.appendTimeMs, catalog, now, output) { return stop }
     guard process(queued, catalog, now, output) else { return .waitingForItems }
     featureQueue.removeFirst()
@@ -90,8 +91,7 @@ extension JoinerPartition {
     if let stop = advance(to: queued.record.timeMs, queued.record.appendTimeMs, catalog, now, output) { return stop }
     guard process(queued, catalog, now, output) else { return .waitingForItems }
     actionQueue.removeFirst()
-    actionSpans.add(
-      queued.record.offset, neededUntilMs: queued.record.timeMs + config.graceMs + config.windowMs)
+    actionSpans.add(queued.record.offset, neededUntilMs: queued.record.timeMs + config.actionNeededMs)
     finish(queued.record, .actions)
     counters.actions += 1
     return nil
@@ -109,9 +109,12 @@ extension JoinerPartition {
     queueArena.release(.init(start: record.payload, chunk: record.payloadChunk))
   }
 
+  /// Actions that were restored before their impressions could be: the impressions are read first if these are many.
+  private var prematureCount: Int { inputs[JoinerTopic.features.rawValue].isRestored ? 0 : waiting.count }
+
   private func updateFlow(_ output: JoinerOutput) {
     for topic in JoinerTopic.allCases {
-      let records = topic == .features ? featureQueue.count : actionQueue.count
+      let records = topic == .features ? featureQueue.count : max(actionQueue.count, prematureCount)
       let bytes = inputs[topic.rawValue].queuedBytes
       let isPaused = inputs[topic.rawValue].isPaused
       if !isPaused, isDiskFull || records >= config.maxQueuedRecords || bytes >= config.maxQueuedBytes {
@@ -157,7 +160,11 @@ extension JoinerPartition {
       featureSpans.drop(streamTimeMs: target)
       store.keptFromMs = keptFromMs(at: target)
     }
-    while let oldest = store.oldest, !isKept(oldest.timeMs, at: target) { release(store.removeOldest()) }
+    while let oldest = store.oldest, !isKept(oldest.timeMs, at: target) {
+      release(store.removeOldest())
+      // With a disk, most of them are not in memory by then.
+      if !store.isTiered, !config.closesWindows, oldest.seen == 0 { counters.expired += 1 }
+    }
     return nil
   }
 
@@ -165,9 +172,9 @@ extension JoinerPartition {
     impressionArena.release(.init(start: impression.block, chunk: impression.chunk))
   }
 
-  /// Whether an impression still matters: its window is open, or an action from within the window could still come.
+  /// Whether an impression still matters: an action that belongs to it could still come.
   func isKept(_ timeMs: Int64, at streamTimeMs: Int64) -> Bool {
-    timeMs + config.windowMs + config.graceMs >= streamTimeMs
+    timeMs + config.keptMs >= streamTimeMs
   }
 
   func isOpen(_ timeMs: Int64, at streamTimeMs: Int64) -> Bool { timeMs + config.windowMs >= streamTimeMs }
@@ -175,6 +182,6 @@ extension JoinerPartition {
   /// Whether an action belongs to an impression of the same request: a matter of their event times alone, so that the
   /// order of their arrival cannot change it.
   func matches(_ impressionTimeMs: Int64, _ actionTimeMs: Int64) -> Bool {
-    impressionTimeMs <= actionTimeMs + config.graceMs && actionTimeMs <= impressionTimeMs + config.windowMs
+    impressionTimeMs <= actionTimeMs + config.graceMs && actionTimeMs <= impressionTimeMs + config.attributionMs
   }
 }

@@ -103,13 +103,13 @@ extension JoinerPartition {
 
   /// Remembers which offsets the state is made of.
   func noteNeeded(_ impression: Impression) {
-    let neededUntilMs = impression.timeMs + config.windowMs + config.graceMs
+    let neededUntilMs = impression.timeMs + config.keptMs
     guard disk != nil, neededUntilMs >= streamTimeMs ?? .min else { return }
     featureSpans.add(impression.offset, neededUntilMs: neededUntilMs)
   }
 
   /// Impressions of earlier event times are over.
-  func keptFromMs(at streamTimeMs: Int64) -> Int64 { streamTimeMs - config.windowMs - config.graceMs }
+  func keptFromMs(at streamTimeMs: Int64) -> Int64 { streamTimeMs - config.keptMs }
 
   // MARK: - Writing
 

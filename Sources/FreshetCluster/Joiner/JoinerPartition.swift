@@ -36,7 +36,13 @@ public final class JoinerPartition {
   /// The largest event time processed; nil before the first record.
   public internal(set) var streamTimeMs: Int64?
 
+  /// By position in `ModelSpec.enrichments`: empty ones, until the shell gives those that it keeps up to date as it does the
+  /// items.
+  public var enrichments: [KeyedCatalog]
+
   let reader: JSONRecordReader
+  /// Reads what enrichments know while `reader` still holds the record.
+  let enrichmentReader: JSONRecordReader
   let scratch: FeatureScratch
   let actionFields: ActionFields
   let positives: PositiveRules
@@ -52,7 +58,7 @@ public final class JoinerPartition {
   let store: FeatureStore
   var impressionArena: BlockArena { store.arena }
   var waiting: WaitingActions
-  /// When impressions close, if windows without action make examples; references are requests.
+  /// When impressions close, if windows make examples; references are requests.
   var closings: ClosingQueue
   /// Kept where the store does not know what was first: with a disk.
   var featureSpans = OffsetSpans()
@@ -102,6 +108,8 @@ public final class JoinerPartition {
     self.extractor = extractor
     self.itemsAsOf = itemsAsOf
     reader = JSONRecordReader(maxBytes: config.maxRecordBytes, maxDepth: 16)
+    enrichments = extractor.spec.enrichments.indices.map { KeyedCatalog(of: .enrichment($0), capacity: 0) }
+    enrichmentReader = JSONRecordReader(maxBytes: 1 << 20, maxDepth: 32)
     scratch = extractor.makeScratch()
     row = extractor.makeRow()
     actionFields = ActionFields(extractor.spec)
@@ -113,7 +121,7 @@ public final class JoinerPartition {
     disk = state.map(StateAccess.init)
     store = FeatureStore(disk: disk)
     closings = ClosingQueue(disk: disk, chunk: config.closingsInMemory)
-    waiting = WaitingActions(graceMs: config.graceMs, windowMs: config.windowMs, isTiered: disk != nil)
+    waiting = WaitingActions(graceMs: config.graceMs, rememberedMs: config.keptMs, isTiered: disk != nil)
     streamTimeMs = from.streamTimeMs
     readFrom = (stateAt?.featureNext ?? from.featureLow, stateAt?.actionNext ?? from.actionLow)
     inputs = [

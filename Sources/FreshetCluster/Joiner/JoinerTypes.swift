@@ -69,8 +69,19 @@ public struct DeadLetter: Sendable, Equatable {
 public struct JoinerCounters: Sendable, Equatable {
   public var features = 0
   public var actions = 0
-  /// Examples made of an action.
+  /// Actions that met their impression, other than duplicates.
+  public var matched = 0
+  /// Examples made of actions, corrections included.
   public var joined = 0
+  /// Those of them that take back what a window gave.
+  public var corrections = 0
+  /// Actions that came after their impression's window gave what it gives, whatever became of them.
+  public var late = 0
+  /// Those of them that changed no label of the example that there was.
+  public var lateUnchanged = 0
+  /// Impressions whose window passed without action. Counted when the window closes if that gives examples, otherwise when the
+  /// impression is forgotten.
+  public var expired = 0
   /// Negative examples emitted.
   public var negatives = 0
   /// Windows that closed without action and gave no example because of the negative rate.
@@ -79,9 +90,13 @@ public struct JoinerCounters: Sendable, Equatable {
   public var duplicateActions = 0
   /// Examples without the item's fields because the catalog did not have the item.
   public var unknownItems = 0
+  /// Keys of impressions that an enrichment did not have: its fields are empty.
+  public var unknownEnrichments = 0
   public var itemRefreshes = 0
   /// Impressions given up early because too many wait, those with an action included.
   public var evictedFeatures = 0
+  /// From impression to action in event time, of the actions that matched.
+  public var joinDelays = DelayHistogram()
   /// By position in `DeadLetterReason.allCases`.
   public var deadLetters = [Int](repeating: 0, count: DeadLetterReason.allCases.count)
 

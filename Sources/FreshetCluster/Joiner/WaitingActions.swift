@@ -22,15 +22,18 @@ struct WaitingActions {
   /// Of the payloads.
   private(set) var byteCount = 0
   private let graceMs: Int64
-  private let windowMs: Int64
+  private let rememberedMs: Int64
   private let isTiered: Bool
   /// Offsets and requests of those that are not on disk as they are in memory.
   private var changed: [Int64: UInt64] = [:]
 
-  /// - Parameter isTiered: Whether there is a disk: everything is in memory all the same, for it is bounded.
-  init(graceMs: Int64, windowMs: Int64, isTiered: Bool) {
+  /// - Parameters:
+  ///   - graceMs: How long after its event time an action waits.
+  ///   - rememberedMs: How long it is remembered after that.
+  ///   - isTiered: Whether there is a disk: everything is in memory all the same, for it is bounded.
+  init(graceMs: Int64, rememberedMs: Int64, isTiered: Bool) {
     self.graceMs = graceMs
-    self.windowMs = windowMs
+    self.rememberedMs = rememberedMs
     self.isTiered = isTiered
   }
 
@@ -49,7 +52,7 @@ struct WaitingActions {
   }
 
   private mutating func schedule(_ action: WaitingAction, _ requestHash: UInt64) {
-    let deadline = action.timeMs + graceMs + (action.payload == nil ? windowMs : 0)
+    let deadline = action.timeMs + graceMs + (action.payload == nil ? rememberedMs : 0)
     deadlines.insert(.init(deadlineMs: deadline, offset: action.offset, reference: requestHash))
   }
 

@@ -28,6 +28,8 @@ final class TrainingStep {
   private var labels: [Float] = []
   private var exampleWeights: [Float] = []
   private var negativeRates: [Float] = []
+  private var origins: [ExampleOrigin] = []
+  private var requestHashes: [UInt64] = []
 
   /// By group (server, shard, table): rows before it, and its end.
   private var groupStarts: [Int] = []
@@ -119,6 +121,10 @@ final class TrainingStep {
     exampleWeights.append(contentsOf: batch.weights[range])
     negativeRates.removeAll(keepingCapacity: true)
     negativeRates.append(contentsOf: batch.negativeRates[range])
+    origins.removeAll(keepingCapacity: true)
+    origins.append(contentsOf: batch.origins[range])
+    requestHashes.removeAll(keepingCapacity: true)
+    requestHashes.append(contentsOf: batch.requestHashes[range])
     var newestEvent = Int64.min
     var oldestIngest = Int64.max
     var newestIngest = Int64.min
@@ -255,17 +261,16 @@ final class TrainingStep {
       report.tasks[task].predictions.removeAll(keepingCapacity: true)
       for example in 0..<examples {
         let index = example &* taskCount &+ task
-        let label = labels[index]
-        guard !label.isNaN else {
-          logitGradients.start[index] = 0
-          continue
+        let terms = ExampleLoss(
+          logit: logits[index], label: labels[index], origin: origins[example], negativeRate: negativeRates[example],
+          requestHash: requestHashes[example])
+        logitGradients.start[index] = exampleWeights[example] * terms.gradient
+        loss += terms.loss
+        predicted += terms.predicted
+        // Ranked by the model's own logit: those of examples that were sampled at different rates compare.
+        if terms.isCounted {
+          report.tasks[task].predictions.append(Prediction(logit: logits[index], isPositive: labels[index] > 0.5))
         }
-        let logit = LogisticLoss.sampledLogit(logits[index], negativeRate: negativeRates[example])
-        let probability = LogisticLoss.sigmoid(logit)
-        loss += LogisticLoss.loss(logit: Double(logit), label: Double(label))
-        predicted += Double(probability)
-        report.tasks[task].predictions.append(Prediction(logit: logit, isPositive: label > 0.5))
-        logitGradients.start[index] = exampleWeights[example] * (probability - label)
       }
       report.tasks[task].loss = loss
       report.tasks[task].predicted = predicted

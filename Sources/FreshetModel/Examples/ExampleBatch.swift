@@ -21,7 +21,7 @@ public struct ExampleBatch: Sendable {
   public private(set) var ingestTimes: [Int64] = []
   public private(set) var weights: [Float] = []
   public private(set) var negativeRates: [Float] = []
-  public private(set) var negativeFlags: [Bool] = []
+  public private(set) var origins: [ExampleOrigin] = []
   /// NaN where the example says nothing about the task.
   public private(set) var labels: [Float] = []
   public private(set) var fids: [Fid] = []
@@ -63,7 +63,7 @@ public struct ExampleBatch: Sendable {
     ingestTimes.removeAll(keepingCapacity: true)
     weights.removeAll(keepingCapacity: true)
     negativeRates.removeAll(keepingCapacity: true)
-    negativeFlags.removeAll(keepingCapacity: true)
+    origins.removeAll(keepingCapacity: true)
     labels.removeAll(keepingCapacity: true)
     fids.removeAll(keepingCapacity: true)
     slotStarts.removeAll(keepingCapacity: true)
@@ -85,7 +85,7 @@ public struct ExampleBatch: Sendable {
         actionTimeMs: Int64(littleEndian: base.loadUnaligned(fromByteOffset: Position.actionTime, as: Int64.self)),
         ingestTimeMs: Int64(littleEndian: base.loadUnaligned(fromByteOffset: Position.ingestTime, as: Int64.self)),
         weight: base.loadFloat(at: Position.weight), negativeRate: base.loadFloat(at: Position.negativeRate),
-        isNegative: base.load(fromByteOffset: Position.flags, as: UInt8.self) & ExampleCodec.negativeFlag != 0),
+        origin: ExampleOrigin(rawValue: base.load(fromByteOffset: Position.flags, as: UInt8.self))!),
       offset: offset)
     var position = Position.labels
     for _ in 0..<layout.taskCount {
@@ -114,7 +114,7 @@ public struct ExampleBatch: Sendable {
     precondition(!isFull && row.slotCount == layout.slotCount && row.dense.count == layout.denseCount)
     appendHeader(
       ExampleHeader(
-        requestHash: 0, eventTimeMs: 0, actionTimeMs: 0, ingestTimeMs: 0, weight: 1, negativeRate: 1, isNegative: false),
+        requestHash: 0, eventTimeMs: 0, actionTimeMs: 0, ingestTimeMs: 0, weight: 1, negativeRate: 1, origin: .actions),
       offset: 0)
     for _ in 0..<layout.taskCount { labels.append(.nan) }
     let start = Int32(truncatingIfNeeded: fids.count)
@@ -132,14 +132,14 @@ public struct ExampleBatch: Sendable {
     ingestTimes.append(header.ingestTimeMs)
     weights.append(header.weight)
     negativeRates.append(header.negativeRate)
-    negativeFlags.append(header.isNegative)
+    origins.append(header.origin)
   }
 
   public func header(_ example: Int) -> ExampleHeader {
     ExampleHeader(
       requestHash: requestHashes[example], eventTimeMs: eventTimes[example], actionTimeMs: actionTimes[example],
       ingestTimeMs: ingestTimes[example], weight: weights[example], negativeRate: negativeRates[example],
-      isNegative: negativeFlags[example])
+      origin: origins[example])
   }
 
   /// Positions in `fids`.

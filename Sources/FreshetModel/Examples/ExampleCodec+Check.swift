@@ -14,7 +14,7 @@ extension ExampleCodec {
         message: "example record of version \(version), this program reads version \(Self.version): upgrade it")
     }
     let flags = base.load(fromByteOffset: Position.flags, as: UInt8.self)
-    guard flags & ~negativeFlag == 0 else { throw .malformed("unknown flags \(flags)", at: Position.flags) }
+    guard ExampleOrigin(rawValue: flags) != nil else { throw .malformed("unknown flags \(flags)", at: Position.flags) }
     guard record.count >= headerByteCount else {
       throw .malformed("\(record.count) bytes, the header alone has \(headerByteCount)", at: record.count)
     }

@@ -18,8 +18,6 @@ public enum ExampleCodec {
     static let labels = 46
   }
 
-  static let negativeFlag: UInt8 = 1
-
   /// Bytes that `encode` writes for a row of so many fids.
   @inlinable
   public static func byteCount(_ layout: ExampleLayout, fidCount: Int) -> Int { layout.fixedByteCount + 8 * fidCount }
@@ -42,7 +40,7 @@ public enum ExampleCodec {
     precondition(dense.count == layout.denseCount && destination.count >= byteCount)
     let base = destination.baseAddress!
     base.storeBytes(of: version, toByteOffset: Position.version, as: UInt8.self)
-    base.storeBytes(of: header.isNegative ? negativeFlag : 0, toByteOffset: Position.flags, as: UInt8.self)
+    base.storeBytes(of: header.origin.rawValue, toByteOffset: Position.flags, as: UInt8.self)
     base.storeBytes(of: layout.fingerprint.littleEndian, toByteOffset: Position.fingerprint, as: UInt32.self)
     base.storeBytes(of: header.requestHash.littleEndian, toByteOffset: Position.requestHash, as: UInt64.self)
     base.storeBytes(of: header.eventTimeMs.littleEndian, toByteOffset: Position.eventTime, as: Int64.self)

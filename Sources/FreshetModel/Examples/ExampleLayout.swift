@@ -30,13 +30,27 @@ public struct ExampleLayout: Sendable, Equatable {
   public var maxByteCount: Int { fixedByteCount + 8 * slotCount * ModelSpec.Limits.fidsPerSlot }
 }
 
+/// What an example was made of, and how its labels are to be learned (`ExampleLoss`). Raw values are the record's flags.
+public enum ExampleOrigin: UInt8, Sendable, CaseIterable {
+  /// Actions. Labels of 0 stand for impressions none of which was dropped.
+  case actions = 0
+  /// A window that closed without an action: one of those that were kept with the probability `negativeRate`.
+  case negative = 1
+  /// An action that came after its impression had given a `negative` example: that one is taken back, in all tasks, and
+  /// these labels take its place.
+  case correctsNegative = 2
+  /// An action that came after its impression had given an example of `actions` with 0 for its tasks: these labels take the
+  /// place of those.
+  case correctsLabels = 4
+}
+
 /// What an example record holds beside its labels, fids and dense features.
 public struct ExampleHeader: Sendable, Equatable {
   /// XXH3 of the request id's UTF-8.
   public var requestHash: UInt64
   /// When the impression happened.
   public var eventTimeMs: Int64
-  /// When the action happened; for a negative example, when the window closed.
+  /// When the action happened; for an example that is made when the window closes, that time.
   public var actionTimeMs: Int64
   /// When Kafka appended the record that completed the example: the start of the freshness measurement.
   public var ingestTimeMs: Int64
@@ -44,12 +58,11 @@ public struct ExampleHeader: Sendable, Equatable {
   public var weight: Float
   /// The probability with which negative examples are kept, in `0...1`: 1 where none were dropped.
   public var negativeRate: Float
-  /// Whether a window closed without an action.
-  public var isNegative: Bool
+  public var origin: ExampleOrigin
 
   public init(
     requestHash: UInt64, eventTimeMs: Int64, actionTimeMs: Int64, ingestTimeMs: Int64, weight: Float,
-    negativeRate: Float, isNegative: Bool
+    negativeRate: Float, origin: ExampleOrigin
   ) {
     self.requestHash = requestHash
     self.eventTimeMs = eventTimeMs
@@ -57,7 +70,7 @@ public struct ExampleHeader: Sendable, Equatable {
     self.ingestTimeMs = ingestTimeMs
     self.weight = weight
     self.negativeRate = negativeRate
-    self.isNegative = isNegative
+    self.origin = origin
   }
 }
 

@@ -18,6 +18,9 @@ public final class FeaturePart: Sendable {
     byteCount = part.count
   }
 
+  /// Of records that make no side of a row.
+  static let empty = [0, 0].withUnsafeBytes { FeaturePart(copying: $0) }
+
   deinit { memory.deallocate() }
 
   /// The part as `combine` takes it; valid as long as the object lives.

@@ -9,7 +9,7 @@ public final class FeatureExtractor: Sendable {
   public let spec: ModelSpec
   public let layout: ExampleLayout
   let plan: FeaturePlan
-  private let table: FieldTable
+  let table: FieldTable
 
   public init(_ spec: ModelSpec) throws(SchemaError) {
     try spec.validate()
@@ -27,10 +27,12 @@ public final class FeatureExtractor: Sendable {
 
   /// Which fields of a record count.
   public enum Fields: Sendable {
-    /// A `features` record: those of the request, the item key among them.
+    /// A `features` record: those of the request, the item key among them, and those of enrichments.
     case request
     /// An `items` record: the item key and those of the item.
     case item
+    /// A record of an enrichment: its key and its fields.
+    case enrichment(Int)
     /// A serving request, which may say everything.
     case all
   }
@@ -57,8 +59,10 @@ public final class FeatureExtractor: Sendable {
   private func counts(_ field: Int, _ which: Fields) -> Bool {
     switch which {
     case .all: true
-    case .request: spec.fields[field].source == .request
+    case .request: spec.fields[field].source != .item
     case .item: field == spec.itemKey || spec.fields[field].source == .item
+    case .enrichment(let position):
+      field == spec.enrichments[position].key || spec.fields[field].source == .enrichment(position)
     }
   }
 
@@ -120,7 +124,7 @@ public final class FeatureExtractor: Sendable {
 }
 
 extension FeatureExtractor {
-  private func set(_ field: Int, _ value: JSONValue, _ scratch: FeatureScratch) throws(FeatureError) {
+  func set(_ field: Int, _ value: JSONValue, _ scratch: FeatureScratch) throws(FeatureError) {
     scratch.begin(field)
     switch value.kind {
     case .null: return

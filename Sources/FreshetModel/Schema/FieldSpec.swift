@@ -11,11 +11,14 @@ public struct FieldSpec: Sendable, Equatable {
   }
 
   /// Where a value comes from.
-  public enum Source: String, Sendable, CaseIterable {
+  public enum Source: Sendable, Hashable {
     /// The `features` record, or the fields of a serving request.
     case request
     /// The item's record in the `items` catalog, found by the model's item key.
     case item
+    /// The record of an enrichment, by its position in `ModelSpec.enrichments`, where the `features` record or the serving
+    /// request does not say it itself.
+    case enrichment(Int)
   }
 
   /// The JSON key, 1...255 bytes of UTF-8, unique in the model.

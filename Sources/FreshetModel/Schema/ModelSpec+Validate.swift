@@ -3,6 +3,7 @@ extension ModelSpec {
   public func validate() throws(SchemaError) {
     try requireName(name, at: "name")
     try validateFields()
+    try validateEnrichments()
     try validateSlots()
     try validateDenseFeatures()
     try validateTables()
@@ -24,13 +25,41 @@ extension ModelSpec {
       guard fields.indices.contains(key) else { throw SchemaError(path: path, reason: "names no field") }
       let field = fields[key]
       guard field.source == .request else {
-        throw SchemaError(path: path, reason: "`\(field.name)` must be a field of the request, not of the item")
+        throw SchemaError(path: path, reason: "`\(field.name)` must be a field of the request")
       }
       guard !field.multi, field.type != .float else {
         throw SchemaError(path: path, reason: "`\(field.name)` must hold one integer or string")
       }
     }
     guard userKey != itemKey else { throw SchemaError(path: "item_key", reason: "is the same field as user_key") }
+  }
+
+  private func validateEnrichments() throws(SchemaError) {
+    try requireCount(enrichments.count, in: 0...Limits.enrichments, at: "enrichments")
+    try requireUnique(enrichments.map(\.name), at: "enrichments")
+    for (index, enrichment) in enrichments.enumerated() {
+      let path = "enrichments[\(index)]"
+      try requireName(enrichment.name, at: path + ".name")
+      guard !["request", "item"].contains(enrichment.name) else {
+        throw SchemaError(path: path + ".name", reason: "`\(enrichment.name)` is a source of its own")
+      }
+      guard fields.indices.contains(enrichment.key) else {
+        throw SchemaError(path: path + ".key", reason: "names no field")
+      }
+      let field = fields[enrichment.key]
+      guard field.source == .request, !field.multi, field.type != .float else {
+        throw SchemaError(
+          path: path + ".key", reason: "`\(field.name)` must be a field of the request with one integer or string")
+      }
+      guard enrichment.key != itemKey else {
+        throw SchemaError(path: path + ".key", reason: "is the item key: what is known of items comes from `items`")
+      }
+    }
+    for (index, field) in fields.enumerated() {
+      if case .enrichment(let position) = field.source, !enrichments.indices.contains(position) {
+        throw SchemaError(path: "fields[\(index)].source", reason: "names no enrichment")
+      }
+    }
   }
 
   private func validateSlots() throws(SchemaError) {
@@ -125,8 +154,19 @@ extension ModelSpec {
     for (index, task) in tasks.enumerated() {
       try requireName(task.name, at: "tasks[\(index)].name")
       try requireName(task.action, at: "tasks[\(index)].action")
-      if case .valueAtLeast(let threshold) = task.positive, !threshold.isFinite {
-        throw SchemaError(path: "tasks[\(index)].positive_if", reason: "needs a finite threshold")
+      switch task.positive {
+      case .presence: break
+      case .valueAtLeast(let threshold):
+        guard threshold.isFinite else {
+          throw SchemaError(path: "tasks[\(index)].positive_if_at_least", reason: "must be finite")
+        }
+      case .dwellAtLeast(let milliseconds):
+        guard Limits.dwellMilliseconds.contains(milliseconds) else {
+          throw SchemaError(
+            path: "tasks[\(index)].positive_if_dwell_ms",
+            reason: "\(milliseconds) is outside \(Limits.dwellMilliseconds.lowerBound)..."
+              + "\(Limits.dwellMilliseconds.upperBound)")
+        }
       }
     }
   }

@@ -8,6 +8,8 @@ public struct ModelSpec: Sendable, Equatable {
   /// Position in `fields`: the item that a request is about. A request field; it also is the key of the `items` records.
   public var itemKey: Int
   public var fields: [FieldSpec]
+  /// Default: none.
+  public var enrichments: [EnrichmentSpec] = []
   public var slots: [SlotSpec]
   /// Default: none.
   public var denseFeatures: [DenseFeatureSpec]
@@ -38,6 +40,7 @@ public struct ModelSpec: Sendable, Equatable {
   public enum Limits {
     public static let fields = 256
     public static let slots = 256
+    public static let enrichments = 16
     public static let fidsPerSlot = 255
     public static let fieldsPerCross = 8
     public static let denseFeatures = 1024
@@ -46,6 +49,8 @@ public struct ModelSpec: Sendable, Equatable {
     /// on the wire.
     public static let rowTables = 254
     public static let tasks = 16
+    /// Up to 30 days.
+    public static let dwellMilliseconds: ClosedRange<Int64> = 1...2_592_000_000
     public static let bucketBoundaries = 10_000
     public static let dimension = 512
     public static let hiddenLayers = 8
@@ -77,7 +82,15 @@ public struct ModelSpec: Sendable, Equatable {
       writer.write(shortText: field.name)
       writer.write(shortText: field.type.rawValue)
       writer.write(UInt8(field.multi ? 1 : 0))
-      writer.write(shortText: field.source.rawValue)
+      switch field.source {
+      case .request: writer.write(shortText: "request")
+      case .item: writer.write(shortText: "item")
+      case .enrichment(let position): writer.write(shortText: "enrichment " + enrichments[position].name)
+      }
+    }
+    for enrichment in enrichments {
+      writer.write(shortText: enrichment.name)
+      writer.write(UInt32(enrichment.key))
     }
     writer.write(UInt32(slots.count))
     for slot in slots {
@@ -102,6 +115,9 @@ public struct ModelSpec: Sendable, Equatable {
       case .valueAtLeast(let threshold):
         writer.write(UInt8(1))
         writer.write(threshold)
+      case .dwellAtLeast(let milliseconds):
+        writer.write(UInt8(2))
+        writer.write(milliseconds)
       }
     }
     return writer.bytes.withUnsafeBytes { UInt32(truncatingIfNeeded: Hashing.xxh3($0)) }

@@ -80,6 +80,9 @@ public struct TaskSpec: Sendable, Equatable {
     case presence
     /// When the action's `value` is at least the threshold. An action without a value is then a wrong record.
     case valueAtLeast(Double)
+    /// When the action comes at least so many ms of event time after its impression, at least 1: an action such as `leave`
+    /// says how long the user stayed.
+    case dwellAtLeast(milliseconds: Int64)
   }
 
   /// Unique in the model, 1...255 bytes of UTF-8.

@@ -45,6 +45,7 @@ extension FreshetConfiguration {
       serving: try ServingSettings(root.section("serve")), model: try ModelSpec(root.section("model")), effective: [])
     try root.finish()
     try source.finish()
+    try configuration.takeEnrichmentTopics(file)
     do {
       try configuration.model.validate()
     } catch {
@@ -58,6 +59,21 @@ extension FreshetConfiguration {
     }
     configuration.effective = source.effective
     return configuration
+  }
+
+  /// Tells the topics of the model's enrichments where all topics are; each is a topic of its own.
+  private mutating func takeEnrichmentTopics(_ file: String) throws(ConfigurationError) {
+    let topics = kafka.topics
+    var taken = [topics.features, topics.actions, topics.items, topics.examples, topics.deadLetter]
+    for enrichment in model.enrichments {
+      guard !taken.contains(enrichment.topic) else {
+        throw ConfigurationError(
+          file: file, line: nil, key: "model.enrichments.\(enrichment.name).topic",
+          reason: "`\(enrichment.topic)` is another topic's name")
+      }
+      taken.append(enrichment.topic)
+    }
+    kafka.topics.enrichments = model.enrichments.map(\.topic)
   }
 
   /// The configuration in effect as YAML, defaults included.
@@ -88,7 +104,7 @@ extension KafkaSettings {
       actions: try topics.string("actions", default: "actions"),
       items: try topics.string("items", default: "items"),
       examples: try topics.string("examples", default: "examples"),
-      deadLetter: try topics.string("dead_letter", default: "dead-letter"))
+      deadLetter: try topics.string("dead_letter", default: "dead-letter"), enrichments: [])
     try topics.finish()
     properties = try section.dictionary("properties")
     try section.finish()
@@ -145,6 +161,13 @@ extension JoinerSettings {
     windowMs = try section.int("window_ms", default: 7_200_000, in: 1...2_592_000_000)
     graceMs = try section.int("grace_ms", default: 600_000, in: 0...2_592_000_000)
     idleTimeoutMs = try section.int("idle_timeout_ms", default: 2_000, in: 1...86_400_000)
+    emit = try section.choice("emit", default: .onAction)
+    lateActions = try section.choice("late_actions", default: .deadLetter)
+    correctionMs = try section.int("correction_ms", default: 0, in: 0...2_592_000_000)
+    guard correctionMs == 0 || lateActions == .correct else {
+      throw section.error("correction_ms", "has no meaning without `late_actions: correct`")
+    }
+    maxAheadMs = try section.int("max_ahead_ms", default: 86_400_000, in: 0...2_592_000_000)
     emitsNegatives = try section.bool("negatives", default: false)
     negativeRate = try section.double("negative_rate", default: 1, in: 0.000001...1)
     stateBytes = try section.int("state_bytes", default: 256 << 20, in: 1 << 20...1 << 38)

@@ -26,6 +26,8 @@ public struct KafkaSettings: Sendable {
     public var items: String
     public var examples: String
     public var deadLetter: String
+    /// Of the model's enrichments, in their order.
+    public var enrichments: [String]
   }
 
   /// `host:port`, several separated by commas. Default: 127.0.0.1:9092.
@@ -111,6 +113,14 @@ public struct JoinerSettings: Sendable {
   public var graceMs: Int
   /// Wall time after which a quiet topic no longer holds the other one back. Default: 1000.
   public var idleTimeoutMs: Int
+  /// Default: on-action.
+  public var emit: JoinerEmit
+  /// Default: dead-letter.
+  public var lateActions: LateActions
+  /// How long after its window's end an action corrects what its impression gave, event time. Default: 0.
+  public var correctionMs: Int
+  /// How far an event time may lie ahead of append time and wall clock. Default: one day.
+  public var maxAheadMs: Int
   /// Whether windows that close without an action give negative examples. Default: false.
   public var emitsNegatives: Bool
   /// The probability with which those are kept. Default: 1.

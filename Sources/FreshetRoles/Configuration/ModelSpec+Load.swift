@@ -4,6 +4,8 @@ import FreshetModel
 extension ModelSpec {
   init(_ section: YAMLSection) throws(ConfigurationError) {
     let name = try section.string("name", default: "model")
+    let enrichmentSections = try section.section("enrichments")
+    let enrichmentNames = enrichmentSections.keys
     let fieldSections = try section.section("fields")
     var fields: [FieldSpec] = []
     for key in fieldSections.keys {
@@ -11,7 +13,7 @@ extension ModelSpec {
       fields.append(
         FieldSpec(
           name: key, type: try field.choice("type", default: .string), multi: try field.bool("multi", default: false),
-          source: try field.choice("source", default: .request)))
+          source: try Self.source(field, enrichmentNames)))
       try field.finish()
     }
     func position(_ name: String, _ section: YAMLSection, _ key: String) throws(ConfigurationError) -> Int {
@@ -19,6 +21,15 @@ extension ModelSpec {
         throw section.error(key, "`\(name)` is not among model.fields")
       }
       return index
+    }
+    var enrichments: [EnrichmentSpec] = []
+    for key in enrichmentNames {
+      let enrichment = try enrichmentSections.section(key)
+      enrichments.append(
+        EnrichmentSpec(
+          name: key, key: try position(enrichment.string("key"), enrichment, "key"),
+          topic: try enrichment.string("topic", default: key)))
+      try enrichment.finish()
     }
     let tables = try Self.tables(section.section("tables"))
     let slots = try Self.slots(section.section("slots"), fields: fields, tables: tables)
@@ -43,7 +54,23 @@ extension ModelSpec {
       itemKey: try position(section.string("item_key"), section, "item_key"), fields: fields, slots: slots,
       denseFeatures: dense, tables: tables, network: networkSpec, tasks: try Self.tasks(section.section("tasks")),
       audit: try section.bool("audit", default: false))
+    self.enrichments = enrichments
     try section.finish()
+  }
+
+  private static func source(
+    _ field: YAMLSection, _ enrichments: [String]
+  ) throws(ConfigurationError) -> FieldSpec.Source {
+    switch try field.string("source", default: "request") {
+    case "request": return .request
+    case "item": return .item
+    case let name:
+      guard let position = enrichments.firstIndex(of: name) else {
+        throw field.error(
+          "source", "`\(name)` is none of \((["request", "item"] + enrichments).joined(separator: ", "))")
+      }
+      return .enrichment(position)
+    }
   }
 
   private static func slots(
@@ -96,10 +123,16 @@ extension ModelSpec {
     for key in section.keys {
       let task = try section.section(key)
       let threshold = try task.optionalDouble("positive_if_at_least")
+      let dwell = try task.optionalInt(
+        "positive_if_dwell_ms", in: Int(Limits.dwellMilliseconds.lowerBound)...Int(Limits.dwellMilliseconds.upperBound))
+      guard threshold == nil || dwell == nil else {
+        throw task.error("positive_if_dwell_ms", "stands beside `positive_if_at_least`: a task has one rule")
+      }
       tasks.append(
         TaskSpec(
           name: key, action: try task.string("action", default: key),
-          positive: threshold.map { .valueAtLeast($0) } ?? .presence))
+          positive: threshold.map { .valueAtLeast($0) } ?? dwell.map { .dwellAtLeast(milliseconds: Int64($0)) }
+            ?? .presence))
       try task.finish()
     }
     return tasks

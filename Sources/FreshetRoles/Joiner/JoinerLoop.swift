@@ -32,6 +32,8 @@ final class JoinerLoop {
   private let deadLetterTopic: KafkaProducerTopic
   private let items: ItemTopicReader
   private var catalog: ItemCatalog
+  /// By position in the model's list.
+  private let enrichments: [(topic: ItemTopicReader, catalog: KeyedCatalog)]
   private let itemReader: JSONRecordReader
   private let itemScratch: FeatureScratch
   private var itemsAsOf = UnixTime(milliseconds: 0)
@@ -71,6 +73,10 @@ final class JoinerLoop {
     joinerConfig.windowMs = Int64(settings.windowMs)
     joinerConfig.graceMs = Int64(settings.graceMs)
     joinerConfig.idleTimeoutMs = settings.idleTimeoutMs
+    joinerConfig.maxAheadMs = Int64(settings.maxAheadMs)
+    joinerConfig.emit = settings.emit
+    joinerConfig.lateActions = settings.lateActions
+    joinerConfig.correctionMs = Int64(settings.correctionMs)
     joinerConfig.negativeRate = settings.emitsNegatives ? Float(settings.negativeRate) : 0
     joinerConfig.maxWaitingFeatureBytes = settings.stateBytes
     try joinerConfig.validate()
@@ -92,6 +98,12 @@ final class JoinerLoop {
     itemLetters = try DeadLetterWriter(kafka, topic: topics.deadLetter)
     items = try ItemTopicReader(kafka, topic: topics.items, groupID: settings.group + "-items")
     catalog = ItemCatalog(capacity: 10_000_000)
+    enrichments = try topics.enrichments.enumerated().map { position, topic in
+      (
+        try ItemTopicReader(kafka, topic: topic, groupID: settings.group + "-items"),
+        KeyedCatalog(of: .enrichment(position), capacity: 10_000_000)
+      )
+    }
     itemReader = JSONRecordReader(maxBytes: 1 << 20, maxDepth: 16)
     itemScratch = extractor.makeScratch()
   }
@@ -120,6 +132,7 @@ final class JoinerLoop {
     }
     consumer.close()
     items.close()
+    for enrichment in enrichments { enrichment.topic.close() }
     try itemLetters.flush(timeoutMs: 2_000)
   }
 
@@ -127,6 +140,8 @@ final class JoinerLoop {
     if mustRestart { try restart(isStopped) }
     var assigned: [PartitionID] = []
     var failure: KafkaError?
+    // A record's timestamp may be its producer's: a clock that is ahead must not vouch for event times that are.
+    let wallTime = UnixTime.now()
     _ = try consumer.poll(
       maxRecords: Self.recordsPerPoll, timeoutMs: Self.pollMs,
       onEvent: { event in
@@ -166,14 +181,17 @@ final class JoinerLoop {
           input(record.topic),
           JoinerRecord(
             offset: record.offset.value,
-            appendTimeMs: (record.timestamp ?? UnixTime.now()).milliseconds, payload: record.value),
+            appendTimeMs: min(record.timestamp ?? wallTime, wallTime).milliseconds, payload: record.value),
           now: Instant.now())
       })
     if let failure { throw failure }
     let now = Instant.now()
     assigned += waitingForState.filter { now.milliseconds(since: $0.value) >= Self.stateRetryMs }.keys
     if !assigned.isEmpty { try takeUp(Array(Set(assigned)).sorted(), isStopped) }
-    try items.poll(timeoutMs: 0, onError: { logger.warning("\($0)") }, onRecord: { try apply($0) })
+    try items.poll(timeoutMs: 0, onError: { logger.warning("\($0)") }, onRecord: { try apply($0, to: catalog) })
+    for (topic, catalog) in enrichments {
+      try topic.poll(timeoutMs: 0, onError: { logger.warning("\($0)") }, onRecord: { try apply($0, to: catalog) })
+    }
     for partition in machines.keys.sorted() { try join(partition, isStopped) }
     try commitIfDue(isStopped)
     producer.poll(timeoutMs: 0)
@@ -211,6 +229,7 @@ final class JoinerLoop {
       let machine = try JoinerPartition(
         config: joinerConfig, extractor: extractor, from: point, state: state?.store, stateAt: state?.at,
         itemsAsOf: itemsAsOf, now: Instant.now())
+      machine.enrichments = enrichments.map(\.catalog)
       machines[partition] = machine
       committed[partition] = point
       states.began(partition, now: Instant.now())
@@ -319,10 +338,14 @@ final class JoinerLoop {
 
   private func refreshItems(_ isStopped: () -> Bool) throws {
     itemsAsOf = try items.readToEnd(
-      isStopped: isStopped, onError: { logger.warning("\($0)") }, onRecord: { try apply($0) })
+      isStopped: isStopped, onError: { logger.warning("\($0)") }, onRecord: { try apply($0, to: catalog) })
+    for (topic, catalog) in enrichments {
+      _ = try topic.readToEnd(
+        isStopped: isStopped, onError: { logger.warning("\($0)") }, onRecord: { try apply($0, to: catalog) })
+    }
   }
 
-  private func apply(_ record: borrowing KafkaRecord) throws {
+  private func apply(_ record: borrowing KafkaRecord, to catalog: KeyedCatalog) throws {
     do throws(ItemError) {
       if let value = record.value {
         try catalog.upsert(value, extractor, itemReader, itemScratch)

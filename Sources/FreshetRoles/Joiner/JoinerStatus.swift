@@ -45,13 +45,21 @@ final class JoinerStatus: Sendable {
     for partition in state.partitions.values { all.add(partition.counters) }
     info.add("features", all.features, as: .counter)
     info.add("actions", all.actions, as: .counter)
+    info.add("matched", all.matched, as: .counter)
     info.add("joined", all.joined, as: .counter)
+    info.add("expired", all.expired, as: .counter)
     info.add("negatives", all.negatives, as: .counter)
     info.add("negatives_dropped", all.negativesDropped, as: .counter)
     info.add("duplicate_features", all.duplicateFeatures, as: .counter)
     info.add("duplicate_actions", all.duplicateActions, as: .counter)
+    info.add("orphaned", all.deadLetters(.orphanAction), as: .counter)
+    info.add("late", all.late, as: .counter)
+    info.add("late_unchanged", all.lateUnchanged, as: .counter)
+    info.add("corrections", all.corrections, as: .counter)
+    info.add("dead_lettered", all.deadLetters.reduce(0, +), as: .counter)
     info.add("evicted_features", all.evictedFeatures, as: .counter)
     info.add("unknown_items", all.unknownItems, as: .counter)
+    info.add("unknown_enrichments", all.unknownEnrichments, as: .counter)
     info.add("item_refreshes", all.itemRefreshes, as: .counter)
     info.add("items", state.items)
     info.add("waiting_features", state.partitions.values.reduce(0) { $0 + $1.waitingFeatures })
@@ -60,6 +68,7 @@ final class JoinerStatus: Sendable {
     info.add("transactions", state.transactions, as: .counter)
     info.add("aborted_transactions", state.abortedTransactions, as: .counter)
     addState(state, to: &info)
+    info.addDelays(all.joinDelays)
     info.section("dead_letters")
     for reason in DeadLetterReason.allCases {
       info.add(
@@ -68,6 +77,7 @@ final class JoinerStatus: Sendable {
     }
     info.add("bad_items", state.badItems, as: .counter)
     info.section("partitions")
+    let wallTime = UnixTime.now().milliseconds
     for (partition, status) in state.partitions.sorted(by: { $0.key < $1.key }) {
       info.add(
         "partition_\(partition)",
@@ -75,6 +85,9 @@ final class JoinerStatus: Sendable {
           InfoField("joined", status.counters.joined, .counter.of(["partition": partition])),
           InfoField(
             "stream_time_ms", status.streamTimeMs.map { "\($0)" } ?? "none", .gauge.of(["partition": partition])),
+          InfoField(
+            "watermark_lag_ms", status.streamTimeMs.map { "\(wallTime - $0)" } ?? "none",
+            .gauge.of(["partition": partition])),
         ])
     }
     return info
@@ -115,15 +128,36 @@ extension JoinerStatus {
   }
 }
 
+extension InfoText {
+  /// Quantiles for readers, and for Prometheus cumulative counters by upper bound, as its `histogram_quantile` takes them.
+  fileprivate mutating func addDelays(_ delays: DelayHistogram) {
+    section("join_delay")
+    add("count", delays.count, as: .counter)
+    add("sum_ms", delays.sumMs, as: .counter)
+    add("p50_ms", rounded: delays.quantileMs(0.5))
+    add("p99_ms", rounded: delays.quantileMs(0.99))
+    var buckets: [InfoField] = []
+    var below = 0
+    for (bucket, count) in delays.counts.enumerated() {
+      below += count
+      let bound = bucket < DelayHistogram.boundsMs.count ? "\(DelayHistogram.boundsMs[bucket])" : "+Inf"
+      buckets.append(InfoField("le_\(bound)", below, .counter.named("bucket", of: ["le": bound])))
+    }
+    add("buckets", buckets)
+  }
+}
+
 extension JoinerCounters {
   fileprivate static let keys: [WritableKeyPath<JoinerCounters, Int> & Sendable] = [
-    \.features, \.actions, \.joined, \.negatives, \.negativesDropped, \.duplicateFeatures, \.duplicateActions,
-    \.unknownItems, \.itemRefreshes, \.evictedFeatures,
+    \.features, \.actions, \.matched, \.joined, \.corrections, \.late, \.lateUnchanged, \.expired, \.negatives,
+    \.negativesDropped, \.duplicateFeatures, \.duplicateActions, \.unknownItems, \.unknownEnrichments,
+    \.itemRefreshes, \.evictedFeatures,
   ]
 
   /// Adds what another partition counted.
   mutating func add(_ other: JoinerCounters) {
     for key in Self.keys { self[keyPath: key] += other[keyPath: key] }
+    joinDelays.merge(other.joinDelays)
     for index in deadLetters.indices { deadLetters[index] += other.deadLetters[index] }
   }
 }

@@ -1,7 +1,10 @@
 import FreshetCore
+import FreshetModel
 
-/// One record of the `items` topic, copied out of the consumer's memory.
+/// One record of the `items` topic or of an enrichment's, copied out of the consumer's memory.
 struct ItemRecord: Sendable {
+  /// Whose topic it is of.
+  var source = FieldSpec.Source.item
   let partition: PartitionID
   let offset: Offset
   let key: [UInt8]?

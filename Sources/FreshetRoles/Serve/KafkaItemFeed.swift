@@ -2,14 +2,15 @@ import Dispatch
 import Foundation
 import FreshetCore
 import FreshetKafka
+import FreshetModel
 import Logging
 import NIOPosix
 import Synchronization
 
-/// Reads all partitions of the `items` topic from the beginning on a thread of its own. It needs no group and commits
-/// nothing: the topic is compacted, and a replica reads it whole when it starts.
+/// Reads all partitions of the `items` topic and of those of enrichments from the beginning on a thread of its own. It needs no
+/// group and commits nothing: the topics are compacted, and a replica reads them whole when it starts.
 ///
-/// A broker that is away and a topic that does not exist yet are logged and waited for.
+/// A broker that is away and topics that do not exist yet are logged and waited for.
 final class KafkaItemFeed: ItemFeed {
   static let recordsPerBatch = 128
   /// Batches handed over and not yet applied.
@@ -17,7 +18,7 @@ final class KafkaItemFeed: ItemFeed {
   private static let metadataTimeoutMs = 1_500
 
   private let configuration: KafkaConfiguration
-  private let topic: String
+  private let topics: [(name: String, source: FieldSpec.Source)]
   private let logger: Logger
   private let isStopped = Atomic<Bool>(false)
   private let wake = DispatchSemaphore(value: 0)
@@ -27,7 +28,9 @@ final class KafkaItemFeed: ItemFeed {
   /// - Throws: `KafkaError` if a property is unknown or wrong.
   init(_ settings: KafkaSettings, logger: Logger) throws {
     self.logger = logger
-    topic = settings.topics.items
+    topics =
+      [(settings.topics.items, .item)]
+      + settings.topics.enrichments.enumerated().map { ($1, FieldSpec.Source.enrichment($0)) }
     configuration = KafkaConfiguration(
       bootstrapServers: settings.bootstrapServers, properties: settings.properties, clientID: "freshet-serve",
       log: { line in logger.debug("\(line.message)", metadata: ["facility": "\(line.facility)"]) })
@@ -72,15 +75,18 @@ final class KafkaItemFeed: ItemFeed {
       do {
         let admin = try KafkaAdmin(configuration)
         while !shouldStop {
-          guard let count = try admin.partitionCount(of: topic, timeoutMs: Self.metadataTimeoutMs), count > 0 else {
-            warn("topic \(topic) does not exist yet; waiting for it", &notices)
+          guard let partitions = try partitions(admin, &notices) else {
             wait(milliseconds: backoff.next())
             continue
           }
           backoff.reset()
           notices.forget(topic: "kafka")
-          logger.info("reading items", metadata: ["topic": "\(topic)", "partitions": "\(count)"])
-          try read(partitions: count, deliver, &notices)
+          logger.info(
+            "reading items",
+            metadata: [
+              "topics": "\(topics.map(\.name).joined(separator: ","))", "partitions": "\(partitions.count)",
+            ])
+          try read(partitions, deliver, &notices)
         }
       } catch {
         warn(
@@ -89,6 +95,21 @@ final class KafkaItemFeed: ItemFeed {
         wait(milliseconds: backoff.next())
       }
     }
+  }
+
+  /// The partitions of all topics; nil as long as one does not exist.
+  private func partitions(
+    _ admin: KafkaAdmin, _ notices: inout NoticeLimiter
+  ) throws -> [KafkaTopicPartition]? {
+    var partitions: [KafkaTopicPartition] = []
+    for (topic, _) in topics {
+      guard let count = try admin.partitionCount(of: topic, timeoutMs: Self.metadataTimeoutMs), count > 0 else {
+        warn("topic \(topic) does not exist yet; waiting for it", &notices)
+        return nil
+      }
+      partitions += (0..<count).map { KafkaTopicPartition(topic, PartitionID(Int32($0))) }
+    }
+    return partitions
   }
 
   private static func message(_ error: any Error) -> String { (error as? any DescribedError)?.message ?? "\(error)" }
@@ -102,22 +123,23 @@ final class KafkaItemFeed: ItemFeed {
     _ = wake.wait(timeout: .now() + .milliseconds(milliseconds))
   }
 
-  /// Reads until the feed is stopped or the topic has gone.
-  private func read(partitions: Int, _ deliver: Deliver, _ notices: inout NoticeLimiter) throws {
+  /// Reads until the feed is stopped or a topic has gone.
+  private func read(
+    _ partitions: [KafkaTopicPartition], _ deliver: Deliver, _ notices: inout NoticeLimiter
+  ) throws {
     var options = KafkaConsumer.Options(groupID: "freshet-serve", offsetReset: .earliest, startPaused: false)
     options.endOfPartitionEvents = true
     options.prefetchKilobytes = 4_096
     let consumer = try KafkaConsumer(configuration, options: options)
     defer { consumer.close() }
-    let all = (0..<partitions).map { KafkaPosition(topic, PartitionID(Int32($0)), offset: Offset(0)) }
-    try consumer.assign(all)
-    var waitingForEnd = Set(all.map(\.topicPartition.partition))
+    try consumer.assign(partitions.map { KafkaPosition($0.topic, $0.partition, offset: Offset(0)) })
+    var waitingForEnd = Set(partitions)
     while !shouldStop {
       var batch = ItemBatch()
       try consumer.poll(maxRecords: Self.recordsPerBatch, timeoutMs: 100) { event in
         switch event {
         case .endOfPartition(let partition, _):
-          if waitingForEnd.remove(partition.partition) != nil, waitingForEnd.isEmpty { batch.isCaughtUp = true }
+          if waitingForEnd.remove(partition) != nil, waitingForEnd.isEmpty { batch.isCaughtUp = true }
           notices.forget(topic: "kafka")
         case .error(let error):
           if error.isFatal || error.reason == .unknownTopic { throw error }
@@ -127,7 +149,8 @@ final class KafkaItemFeed: ItemFeed {
       } onRecord: { record in
         batch.records.append(
           ItemRecord(
-            partition: record.partition, offset: record.offset, key: record.key.map { Array($0) },
+            source: topics.first { $0.name == record.topic }?.source ?? .item, partition: record.partition,
+            offset: record.offset, key: record.key.map { Array($0) },
             value: record.value.map { Array($0) }))
       }
       if !batch.records.isEmpty || batch.isCaughtUp { handOver(batch, deliver) }

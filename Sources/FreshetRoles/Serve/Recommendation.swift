@@ -60,6 +60,7 @@ extension ServingEngine {
     }
     let request: FeaturePart
     do throws(FeatureError) {
+      try completeRequest()
       request = try extractor.copyRequestPart(scratch)
     } catch {
       throw WireError(.err, error.message)

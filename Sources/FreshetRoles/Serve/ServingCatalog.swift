@@ -2,7 +2,7 @@ import FreshetCluster
 import FreshetCore
 import FreshetModel
 
-/// The items that a replica knows, kept up to date from the `items` topic.
+/// The items that a replica knows and what it knows of enrichments' keys, kept up to date from their topics.
 ///
 /// One for all serving threads: changed by the thread that keeps the replica's copy, inside `Replica.write`, and read inside
 /// `ReplicaReader.read`.
@@ -15,6 +15,8 @@ final class ServingCatalog: @unchecked Sendable {
   private static let changesPerSlice = 32
 
   let items = ItemCatalog(capacity: capacity)
+  /// By position in `ModelSpec.enrichments`.
+  let enrichments: [KeyedCatalog]
   private(set) var records: UInt64 = 0
   private(set) var deletions: UInt64 = 0
   /// Whether the topic has been read once to its end.
@@ -29,6 +31,18 @@ final class ServingCatalog: @unchecked Sendable {
   init(extractor: FeatureExtractor) {
     self.extractor = extractor
     scratch = extractor.makeScratch()
+    enrichments = extractor.spec.enrichments.indices.map {
+      KeyedCatalog(of: .enrichment($0), capacity: Self.capacity)
+    }
+  }
+
+  /// Records of each enrichment.
+  var enrichmentCounts: [(name: String, count: Int)] {
+    zip(extractor.spec.enrichments, enrichments).map { ($0.name, $1.count) }
+  }
+
+  private func catalog(of source: FieldSpec.Source) -> KeyedCatalog {
+    if case .enrichment(let position) = source { enrichments[position] } else { items }
   }
 
   /// What a record asks for, worked out before readers are kept waiting for it.
@@ -40,7 +54,10 @@ final class ServingCatalog: @unchecked Sendable {
 
   /// - Returns: The first record of each kind that is seen to be bad for the first time, in words.
   func apply(_ batch: ItemBatch, to replica: Replica) -> [String] {
-    items.makeRoom(for: batch.records.count) { exchange in replica.write { exchange() } }
+    for catalog in [items] + enrichments {
+      let more = batch.records.count { $0.source == catalog.source }
+      catalog.makeRoom(for: more) { exchange in replica.write { exchange() } }
+    }
     var notices: [String] = []
     for first in stride(from: 0, to: batch.records.count, by: Self.changesPerSlice) {
       let slice = batch.records[first..<min(first + Self.changesPerSlice, batch.records.count)]
@@ -48,7 +65,7 @@ final class ServingCatalog: @unchecked Sendable {
       replica.write {
         for (record, change) in zip(slice, changes) {
           records += 1
-          if let error = perform(change) { note(error, record, &notices) }
+          if let error = perform(change, on: catalog(of: record.source)) { note(error, record, &notices) }
         }
       }
     }
@@ -60,7 +77,9 @@ final class ServingCatalog: @unchecked Sendable {
     do throws(ItemError) {
       if let value = record.value {
         let result = value.withUnsafeBytes { bytes in
-          Result { () throws(ItemError) in try ItemCatalog.item(from: bytes, extractor, reader, scratch) }
+          Result { () throws(ItemError) in
+            try KeyedCatalog.item(from: bytes, of: record.source, extractor, reader, scratch)
+          }
         }
         return .put(try result.get())
       }
@@ -68,7 +87,9 @@ final class ServingCatalog: @unchecked Sendable {
         throw ItemError(code: "missing-field", message: "it has neither a key nor a value")
       }
       let result = key.withUnsafeBytes { bytes in
-        Result { () throws(ItemError) in try ItemCatalog.keyHash(ofRecordKey: bytes, extractor, scratch) }
+        Result { () throws(ItemError) in
+          try KeyedCatalog.keyHash(ofRecordKey: bytes, of: record.source, extractor, scratch)
+        }
       }
       guard let hash = try result.get() else {
         throw ItemError(code: "missing-field", message: "its key says nothing")
@@ -80,26 +101,30 @@ final class ServingCatalog: @unchecked Sendable {
   }
 
   /// - Returns: Why the record is of no use, if it is not.
-  private func perform(_ change: Change) -> ItemError? {
+  private func perform(_ change: Change, on catalog: KeyedCatalog) -> ItemError? {
     switch change {
     case .put(let item):
       do throws(ItemError) {
-        try items.put(item)
+        try catalog.put(item)
         return nil
       } catch {
         return error
       }
     case .remove(let key):
-      if items.remove(hash: key) { deletions += 1 }
+      if catalog.remove(hash: key) { deletions += 1 }
       return nil
     case .none(let error): return error
     }
   }
 
+  private func name(of source: FieldSpec.Source) -> String {
+    if case .enrichment(let position) = source { extractor.spec.enrichments[position].name } else { "item" }
+  }
+
   private func note(_ error: ItemError, _ record: ItemRecord, _ notices: inout [String]) {
     if badRecords[error.code, default: 0] == 0 {
       notices.append(
-        "item record at partition \(record.partition) offset \(record.offset) cannot be used: \(error.message); "
+        "\(name(of: record.source)) record at partition \(record.partition) offset \(record.offset) cannot be used: \(error.message); "
           + "more like it are only counted (INFO catalog)")
     }
     badRecords[error.code, default: 0] += 1

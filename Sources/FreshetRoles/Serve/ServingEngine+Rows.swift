@@ -65,9 +65,19 @@ extension ServingEngine {
   ) throws(FeatureError) {
     scratch.reset()
     try fill(row, .request, scratch)
+    try completeRequest()
     let part = try extractor.requestPart(scratch).baseAddress!
     requestPart = part
     scorer.addRequest(part)
+  }
+
+  /// Adds to the request in the scratch what is known of its user and of other keys.
+  func completeRequest() throws(FeatureError) {
+    guard !model.enrichments.isEmpty else { return }
+    let unknown = try extractor.complete(scratch, itemReader) { enrichment, key in
+      reader.read { _ in catalog.enrichments[enrichment].item(hash: key) }
+    }
+    statistics.unknownEnrichments += UInt64(unknown.nonzeroBitCount)
   }
 
   // MARK: - Items by their keys

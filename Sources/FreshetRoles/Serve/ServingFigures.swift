@@ -19,6 +19,8 @@ struct CatalogFigures: Sendable {
   let records: UInt64
   let deletions: UInt64
   let badRecords: [String: UInt64]
+  /// Records of each enrichment.
+  let enrichments: [(name: String, count: Int)]
 
   /// To be called inside `ReplicaReader.read`, or on the thread that changes the catalog.
   init(_ catalog: ServingCatalog) {
@@ -28,6 +30,7 @@ struct CatalogFigures: Sendable {
     records = catalog.records
     deletions = catalog.deletions
     badRecords = catalog.badRecords
+    enrichments = catalog.enrichmentCounts
   }
 }
 
@@ -66,6 +69,9 @@ extension InfoText {
   mutating func add(_ catalog: CatalogFigures) {
     section("catalog")
     add("items", catalog.items)
+    for (name, count) in catalog.enrichments {
+      add("enrichment_\(name)", count, as: .gauge.named("enrichment_records", of: ["enrichment": name]))
+    }
     add("capacity", catalog.capacity)
     add("caught_up", catalog.isCaughtUp ? 1 : 0)
     add("records", catalog.records, as: .counter)
@@ -91,6 +97,7 @@ extension InfoText {
     add("unknown_fids", sum.unknownFids, as: .counter)
     add("unknown_items", sum.statistics.unknownItems, as: .counter)
     add("unknown_users", sum.statistics.unknownUsers, as: .counter)
+    add("unknown_enrichments", sum.statistics.unknownEnrichments, as: .counter)
     add(sum.latency.summary, prefix: "latency_", unit: "us")
     add(sum.latency.recent(now: now), prefix: "recent_latency_", unit: "us")
     add("threads", threads.count)

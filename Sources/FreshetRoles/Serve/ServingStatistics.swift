@@ -10,6 +10,8 @@ struct ServingStatistics: Sendable, Equatable {
   var unknownItems: UInt64 = 0
   /// Requests whose user has no row: they are scored by the other fields.
   var unknownUsers: UInt64 = 0
+  /// Requests' keys that an enrichment does not have: its fields are empty.
+  var unknownEnrichments: UInt64 = 0
 
   mutating func add(_ other: ServingStatistics) {
     requests += other.requests
@@ -17,5 +19,6 @@ struct ServingStatistics: Sendable, Equatable {
     candidates += other.candidates
     unknownItems += other.unknownItems
     unknownUsers += other.unknownUsers
+    unknownEnrichments += other.unknownEnrichments
   }
 }

@@ -53,7 +53,7 @@ final class Oracle {
       }
       let example = ExpectedExample(
         partition: partition, requestHash: batch.requestHashes[0], eventTimeMs: batch.eventTimes[0],
-        actionTimeMs: batch.actionTimes[0], isNegative: batch.negativeFlags[0],
+        actionTimeMs: batch.actionTimes[0], isNegative: batch.origins[0] == .negative,
         labels: batch.labels.map(ExpectedExample.bits), fids: batch.fids)
       guard let count = missing[example] else {
         return world.fail(
@@ -62,10 +62,18 @@ final class Oracle {
       }
       missing[example] = count > 1 ? count - 1 : nil
       for fid in batch.fids { occurrences[fid]?[partition].append(record.offset) }
-      for task in labelled.indices where !batch.labels[task].isNaN { labelled[task][partition].append(record.offset) }
+      for task in labelled.indices where isJudged(task) { labelled[task][partition].append(record.offset) }
       ends[partition] = record.offset + 1
       exampleCount += 1
     }
+  }
+
+  /// Whether progressive validation counts the label that the example in the batch has for a task.
+  private func isJudged(_ task: Int) -> Bool {
+    ExampleLoss(
+      logit: 0, label: batch.labels[task], origin: batch.origins[0], negativeRate: batch.negativeRates[0],
+      requestHash: batch.requestHashes[0]
+    ).isCounted
   }
 
   func committed(deadLetter reason: DeadLetterReason) {

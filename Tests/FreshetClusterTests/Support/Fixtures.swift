@@ -13,6 +13,7 @@ struct TestExample: Equatable {
   var labels: [Float]
   var weight: Float = 1
   var negativeRate: Float = 1
+  var origin = ExampleOrigin.actions
   var actionTimeMs: Int64 = 60_000
   var ingestTimeMs: Int64 = 1_000
 }
@@ -88,6 +89,7 @@ struct TestModel {
       labels: spec.tasks.indices.map { $0 > 0 && Bool.random(using: &random) ? .nan : random.next() % 3 == 0 ? 1 : 0 },
       weight: spec.tasks.count > 1 ? Float.random(in: 0.5...2, using: &random) : 1,
       negativeRate: spec.tasks.count > 1 && random.next() % 4 == 0 ? 0.25 : 1,
+      origin: spec.tasks.count > 1 ? ExampleOrigin.allCases.randomElement(using: &random)! : .actions,
       actionTimeMs: 60_000 * (1 + offset), ingestTimeMs: 1_000 + offset)
   }
 
@@ -97,7 +99,7 @@ struct TestModel {
       let header = ExampleHeader(
         requestHash: UInt64(example.offset), eventTimeMs: example.actionTimeMs, actionTimeMs: example.actionTimeMs,
         ingestTimeMs: example.ingestTimeMs, weight: example.weight, negativeRate: example.negativeRate,
-        isNegative: false)
+        origin: example.origin)
       let record = ExampleCodec.encode(
         header, labels: example.labels, slots: example.slots, dense: example.dense, layout: layout)
       do {

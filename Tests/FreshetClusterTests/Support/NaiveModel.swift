@@ -133,6 +133,19 @@ struct NaiveModel {
     Self.apply(model.spec.network.optimizer, parameterGradients, weights: &parameters, state: &parameterState)
   }
 
+  /// By docs/joiner.md: what each label, and what each one taken back, pulls the logit by.
+  private static func logitGradient(_ logit: Double, _ label: Double, _ origin: ExampleOrigin, _ rate: Double) -> Double
+  {
+    let seen = 1 / (1 + exp(-logit) * rate)
+    let joined = label.isNaN ? 0 : label == 1 ? seen - 1 : rate * seen
+    switch origin {
+    case .actions: return joined
+    case .negative: return label.isNaN ? 0 : seen - label
+    case .correctsNegative: return joined - seen
+    case .correctsLabels: return label.isNaN ? 0 : joined - rate * seen
+    }
+  }
+
   private func backward(
     _ example: TestExample, _ rowGradients: inout [Key: [Double]], _ parameterGradients: inout [Double]
   ) {
@@ -140,10 +153,7 @@ struct NaiveModel {
     let layout = model.tables.denseLayout
     let pass = forward(example)
     let logitGradients = zip(pass.logits, example.labels).map { logit, label in
-      label.isNaN
-        ? 0
-        : Double(example.weight)
-          * (1 / (1 + exp(-(logit - log(Double(example.negativeRate))))) - Double(label))
+      Double(example.weight) * Self.logitGradient(logit, Double(label), example.origin, Double(example.negativeRate))
     }
     var above = logitGradients
     for number in (0...shape.hidden.count).reversed() {

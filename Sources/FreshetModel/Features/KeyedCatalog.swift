@@ -1,12 +1,12 @@
 import FreshetCore
 
-/// What is known of one item.
+/// What is known of one item, or of what an enrichment's key names.
 public final class CatalogItem: Sendable {
-  /// Canonical text of the item key.
+  /// Canonical text of the key.
   public let key: String
   /// XXH3 of the key.
   public let keyHash: UInt64
-  /// The item's side of every row about it.
+  /// The item's side of every row about it; of enrichments' records empty.
   public let part: FeaturePart
   /// The record as it came.
   public let json: [UInt8]
@@ -36,10 +36,14 @@ public final class CatalogItem: Sendable {
   }
 }
 
-/// The items of the `items` topic, by key. A key is known by the 64-bit hash of its canonical text, as a fid is.
+/// The catalog of the `items` topic.
+public typealias ItemCatalog = KeyedCatalog
+
+/// The records of a compacted topic by key: the items of `items`, or those of an enrichment. A key is known by the 64-bit hash of
+/// its canonical text, as a fid is.
 ///
 /// An item has a position, which stays the same for as long as it is there; a later one may get it. Not thread-safe.
-public final class ItemCatalog {
+public final class KeyedCatalog {
   /// What is known of a position.
   struct Entry {
     var item: Unmanaged<CatalogItem>?
@@ -51,6 +55,8 @@ public final class ItemCatalog {
 
   private static let entriesPerSlab = 1024
 
+  /// `item`, or which enrichment.
+  public let source: FieldSpec.Source
   /// The most items; more are refused.
   public let capacity: Int
   public private(set) var count = 0
@@ -63,7 +69,13 @@ public final class ItemCatalog {
   private var freePositions: [Int] = []
   private var revision: UInt64 = 0
 
-  public init(capacity: Int) {
+  /// Of the items.
+  public convenience init(capacity: Int) { self.init(of: .item, capacity: capacity) }
+
+  /// - Precondition: The source is no request.
+  public init(of source: FieldSpec.Source, capacity: Int) {
+    precondition(source != .request)
+    self.source = source
     self.capacity = capacity
     slabs = .allocate(capacity: capacity / Self.entriesPerSlab + 1)
   }
@@ -144,25 +156,31 @@ public final class ItemCatalog {
     _ record: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ reader: JSONRecordReader,
     _ scratch: FeatureScratch
   ) throws(ItemError) {
-    try put(Self.item(from: record, extractor, reader, scratch))
+    try put(Self.item(from: record, of: source, extractor, reader, scratch))
   }
 
   /// The item that a JSON record describes, for `put`.
   public static func item(
-    from record: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ reader: JSONRecordReader,
-    _ scratch: FeatureScratch
+    from record: UnsafeRawBufferPointer, of source: FieldSpec.Source, _ extractor: FeatureExtractor,
+    _ reader: JSONRecordReader, _ scratch: FeatureScratch
   ) throws(ItemError) -> CatalogItem {
     do {
       let object = try reader.parse(record)
       scratch.reset()
-      try extractor.read(object, .item, into: scratch)
-      guard let key = extractor.text(of: extractor.spec.itemKey, in: scratch) else {
-        throw FeatureError.missing(extractor.spec.fields[extractor.spec.itemKey].name)
+      if case .enrichment(let position) = source {
+        try extractor.read(object, .enrichment(position), into: scratch)
+      } else {
+        try extractor.read(object, .item, into: scratch)
+      }
+      let keyField = extractor.spec.keyField(of: source)
+      guard let key = extractor.text(of: keyField, in: scratch) else {
+        throw FeatureError.missing(extractor.spec.fields[keyField].name)
       }
       let hash = Hashing.xxh3(UnsafeRawBufferPointer(key))
       return CatalogItem(
-        key: String(decoding: key, as: UTF8.self), keyHash: hash, part: try extractor.copyItemPart(scratch),
-        json: Array(record), values: extractor.itemValues(scratch))
+        key: String(decoding: key, as: UTF8.self), keyHash: hash,
+        part: source == .item ? try extractor.copyItemPart(scratch) : .empty, json: Array(record),
+        values: extractor.itemValues(scratch))
     } catch let error as DescribedError {
       throw ItemError(code: error.code, message: error.message)
     } catch {
@@ -208,14 +226,16 @@ public final class ItemCatalog {
   public func remove(
     recordKey: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ scratch: FeatureScratch
   ) throws(ItemError) -> Bool {
-    try Self.keyHash(ofRecordKey: recordKey, extractor, scratch).map { remove(hash: $0) } ?? false
+    try Self.keyHash(ofRecordKey: recordKey, of: source, extractor, scratch).map { remove(hash: $0) } ?? false
   }
 
-  /// The hash of the item key that a Kafka key says; nil if it says nothing.
+  /// The hash of the key that a Kafka key says; nil if it says nothing.
   public static func keyHash(
-    ofRecordKey recordKey: UnsafeRawBufferPointer, _ extractor: FeatureExtractor, _ scratch: FeatureScratch
+    ofRecordKey recordKey: UnsafeRawBufferPointer, of source: FieldSpec.Source, _ extractor: FeatureExtractor,
+    _ scratch: FeatureScratch
   ) throws(ItemError) -> UInt64? {
-    let name = extractor.spec.fields[extractor.spec.itemKey].name
+    let keyField = extractor.spec.keyField(of: source)
+    let name = extractor.spec.fields[keyField].name
     scratch.reset()
     do throws(FeatureError) {
       var name = name
@@ -228,7 +248,7 @@ public final class ItemCatalog {
     } catch {
       throw ItemError(code: error.code, message: "the record's key: " + error.message)
     }
-    return extractor.text(of: extractor.spec.itemKey, in: scratch).map { Hashing.xxh3(UnsafeRawBufferPointer($0)) }
+    return extractor.text(of: keyField, in: scratch).map { Hashing.xxh3(UnsafeRawBufferPointer($0)) }
   }
 
   /// - Returns: Whether the item was known.
@@ -244,7 +264,7 @@ public final class ItemCatalog {
   }
 }
 
-/// An `items` record that cannot be used; the codes are those of dead-letter records.
+/// A record of a catalog that cannot be used; the codes are those of dead-letter records.
 public struct ItemError: DescribedError, Equatable {
   public let code: String
   public let message: String
@@ -252,5 +272,12 @@ public struct ItemError: DescribedError, Equatable {
   public init(code: String, message: String) {
     self.code = code
     self.message = message
+  }
+}
+
+extension ModelSpec {
+  /// Position of the field that is the key of a catalog's records.
+  func keyField(of source: FieldSpec.Source) -> Int {
+    if case .enrichment(let position) = source { enrichments[position].key } else { itemKey }
   }
 }
