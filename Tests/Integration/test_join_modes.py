@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 import uuid
 
 import pytest
@@ -127,6 +128,24 @@ def test_a_late_action_takes_its_negative_back(make_cluster):
     assert task["examples"] == 3
     info = cluster.info("joiner0")
     assert int(info["corrections"]) == 1 and int(info["late"]) == 1 and int(info["dead_lettered"]) == 0
+
+
+def test_a_producer_whose_clock_is_ahead_closes_no_window(make_cluster):
+    cluster = make_cluster(
+        partitions=1, settings={"joiner.window_ms": HOUR_MS, "joiner.negatives": "true", "joiner.idle_timeout_ms": 500})
+    cluster.start_all(trainers=1)
+    month_ahead = int(time.time() * 1000) + 30 * 24 * HOUR_MS
+    # Kafka's timestamps are the producer's: they vouch for the event times.
+    ahead = month_ahead - START_MS
+    for topic, record in [("features", feature(8, ahead, 8)), ("actions", action(8, ahead, 8, "rating", 5))]:
+        log.produce(cluster.bootstrap_servers, cluster.topics[topic], [(b"8", record)], timestamp_ms=month_ahead)
+    log.produce(cluster.bootstrap_servers, cluster.topics["features"], [(b"1", feature(1, 0, 1))])
+    log.produce(cluster.bootstrap_servers, cluster.topics["actions"], [(b"1", action(1, 1000, 1, "rating", 5))])
+    [record] = wait_until(
+        lambda: cluster.committed_examples(1), "the others are joined", 40, check=cluster.check_healthy)
+    assert record.value[1] == 0
+    letters = [letter["reason_code"] for letter in cluster.dead_letters()]
+    assert letters == ["future-event-time"] * 2
 
 
 def expect_served_users(cluster, users):
