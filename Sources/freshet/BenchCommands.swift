@@ -7,7 +7,10 @@ import FreshetTable
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure a part of Freshet on this machine.",
-    subcommands: [Table.self, Join.self, Snapshot.self, Score.self, Serve.self, Push.self, EndToEnd.self, Gate.self])
+    subcommands: [
+      Table.self, Join.self, Calibration.self, Snapshot.self, Score.self, Serve.self, Push.self, EndToEnd.self,
+      Gate.self,
+    ])
 
   struct Table: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -43,8 +43,8 @@ def read_to_end(bootstrap_servers, topic, seconds=20.0):
         consumer.close()
 
 
-def produce(bootstrap_servers, topic, records, partition=0):
-    """Writes (key, value) pairs to one partition, in order, and returns their offsets."""
+def produce(bootstrap_servers, topic, records, partition=0, timestamp_ms=0):
+    """Writes (key, value) pairs to one partition, in order, and returns their offsets; timestamp 0 is now."""
     producer = Producer({"bootstrap.servers": bootstrap_servers, "message.max.bytes": 8_000_000, "linger.ms": 1})
     offsets = []
 
@@ -53,7 +53,7 @@ def produce(bootstrap_servers, topic, records, partition=0):
         offsets.append(message.offset())
 
     for key, value in records:
-        producer.produce(topic, key=key, value=value, partition=partition, on_delivery=delivered)
+        producer.produce(topic, key=key, value=value, partition=partition, timestamp=timestamp_ms, on_delivery=delivered)
     assert producer.flush(20) == 0, f"{topic}: the broker did not take the records"
     return offsets
 

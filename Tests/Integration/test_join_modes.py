@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 import uuid
 
 import pytest
@@ -15,7 +16,7 @@ from waiting import wait_until
 START_MS = 1_600_000_000_000
 HOUR_MS = 3_600_000
 HEADER = 46
-NEGATIVE = 1
+NEGATIVE, CORRECTS_NEGATIVE = 1, 2
 
 
 @pytest.fixture
@@ -98,6 +99,53 @@ def test_one_example_for_each_impression_with_the_fields_of_its_user(make_cluste
     info = cluster.info("joiner0")
     assert int(info["joined"]) == 2 and int(info["expired"]) == 1 and int(info["negatives"]) == 1
     expect_served_users(cluster, users)
+
+
+def test_a_late_action_takes_its_negative_back(make_cluster):
+    cluster = make_cluster(
+        partitions=1,
+        settings={
+            "joiner.window_ms": HOUR_MS, "joiner.grace_ms": 1000, "joiner.negatives": "true",
+            "joiner.late_actions": "correct", "joiner.correction_ms": 5 * HOUR_MS, "joiner.idle_timeout_ms": 500,
+        })
+    cluster.start_all(trainers=1)
+    log.produce(cluster.bootstrap_servers, cluster.topics["features"], [
+        (b"1", feature(1, 0, 1)), (b"9", feature(9, 3 * HOUR_MS, 9)),
+    ])
+    log.produce(cluster.bootstrap_servers, cluster.topics["actions"], [
+        (b"9", action(9, 3 * HOUR_MS, 9, "rating", 5)),
+        (b"1", action(1, 3 * HOUR_MS + 1000, 1, "rating", 4)),
+    ])
+    records = wait_until(
+        lambda: cluster.committed_examples(3), "the late action has come", 40, check=cluster.check_healthy)
+    examples = [(log.request_hash(record.value), record.value[1], *struct.unpack_from("<f", record.value, HEADER))
+                for record in records]
+    (first, *negative), joined, (again, *correction) = examples
+    assert negative == [NEGATIVE, 0.0] and correction == [CORRECTS_NEGATIVE, 1.0] and first == again
+    assert joined[1:] == (0, 1.0) and joined[0] != first
+    cluster.wait_for_examples(3)
+    [task] = cluster.status()["tasks"]
+    assert task["examples"] == 3
+    info = cluster.info("joiner0")
+    assert int(info["corrections"]) == 1 and int(info["late"]) == 1 and int(info["dead_lettered"]) == 0
+
+
+def test_a_producer_whose_clock_is_ahead_closes_no_window(make_cluster):
+    cluster = make_cluster(
+        partitions=1, settings={"joiner.window_ms": HOUR_MS, "joiner.negatives": "true", "joiner.idle_timeout_ms": 500})
+    cluster.start_all(trainers=1)
+    month_ahead = int(time.time() * 1000) + 30 * 24 * HOUR_MS
+    # Kafka's timestamps are the producer's: they vouch for the event times.
+    ahead = month_ahead - START_MS
+    for topic, record in [("features", feature(8, ahead, 8)), ("actions", action(8, ahead, 8, "rating", 5))]:
+        log.produce(cluster.bootstrap_servers, cluster.topics[topic], [(b"8", record)], timestamp_ms=month_ahead)
+    log.produce(cluster.bootstrap_servers, cluster.topics["features"], [(b"1", feature(1, 0, 1))])
+    log.produce(cluster.bootstrap_servers, cluster.topics["actions"], [(b"1", action(1, 1000, 1, "rating", 5))])
+    [record] = wait_until(
+        lambda: cluster.committed_examples(1), "the others are joined", 40, check=cluster.check_healthy)
+    assert record.value[1] == 0
+    letters = [letter["reason_code"] for letter in cluster.dead_letters()]
+    assert letters == ["future-event-time"] * 2
 
 
 def expect_served_users(cluster, users):
