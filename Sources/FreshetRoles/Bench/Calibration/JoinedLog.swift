@@ -136,6 +136,7 @@ final class JoinedLog {
       case .drained: return
       case .outputFull: continue
       case .waitingForItems: joiner.itemsRefreshed(asOf: UnixTime(milliseconds: .max))
+      case .commitNeeded, .diskFull, .stateFailed: preconditionFailure("this joiner has no state on disk")
       }
     }
   }
