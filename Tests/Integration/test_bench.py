@@ -73,3 +73,29 @@ def test_query_reads_commands_line_by_line(trained_cluster):
     assert done.returncode == 1, done
     assert lines[0] == "PONG" and 0 < float(lines[1]) < 1 and lines[2] == "two words" and len(lines) == 3
     assert "NOSUCH" in done.stderr or "nosuch" in done.stderr
+
+
+def test_lives_of_a_joiner_that_end_anywhere_give_what_a_sort_merge_join_gives(tmp_path):
+    done = subprocess.run(
+        [program(), "bench", "join", "--json", "--case", "kills", "--impressions", "60000", "--actions", "36000", "--kills", "10",
+         "--state-bytes", "500000", "--commit-every", "3000", "--directory", str(tmp_path / "join")],
+        capture_output=True, text=True, timeout=120)
+    case = report_of(done)["cases"][0]
+    assert case["is_as_expected"] and case["examples"] > 36_000 and case["dead_letters"] == 0
+    assert case["kills"] >= 5 and case["moves"] >= 1 and case["disk_hits"] > 1000
+    assert not (tmp_path / "join").exists()
+
+
+def test_joining_is_measured_in_memory_on_disk_and_after_a_restart(tmp_path):
+    done = subprocess.run(
+        [program(), "bench", "join", "--json", "--impressions", "3000", "--actions", "3000", "--pending", "5000",
+         "--directory", str(tmp_path / "join")], capture_output=True, text=True, timeout=120)
+    report = report_of(done)
+    assert report["events_per_second"] > 0 and report["peak_rss_mb"] > 0
+    cases = {case["name"]: case for case in report["cases"]}
+    assert list(cases) == ["in-order", "out-of-order", "spilled", "restart"]
+    for name in ("in-order", "out-of-order", "spilled"):
+        assert cases[name]["events"] == 6000 and cases[name]["examples"] == 1800
+    assert cases["in-order"]["disk_lookups"] == 0 and cases["spilled"]["disk_hits"] > 0
+    assert cases["restart"]["restart_from_disk"] and cases["restart"]["restart_seconds"] > 0
+    assert cases["restart"]["rebuild_records_per_second"] > 0 and cases["restart"]["pending"] >= 4900

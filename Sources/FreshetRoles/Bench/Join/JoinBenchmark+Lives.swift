@@ -70,7 +70,7 @@ extension JoinBenchmark {
     report.disk_mb = run.machine.map { $0.stateReport.diskBytes >> 20 }
     run.kill()
     report.add(run.lookups)
-    report.kills = settings.kills
+    report.kills = lives
     report.moves = moves
     report.lost_disks = losses
     report.is_as_expected = run.digest == report.expected
