@@ -6,7 +6,7 @@
 FROM swift:6.3-bookworm AS build
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      librdkafka-dev libzstd-dev libopenblas-dev libxxhash-dev libsimdjson-dev pkg-config \
+      librdkafka-dev libzstd-dev libopenblas-dev libxxhash-dev libsimdjson-dev librocksdb-dev pkg-config \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 # The processor that kernels are compiled for: haswell (AVX2 and FMA) unless told; `generic` runs on any x86-64.
@@ -24,7 +24,7 @@ RUN swift build -c release --static-swift-stdlib --product freshet \
 FROM debian:bookworm-slim
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      ca-certificates curl librdkafka1 libopenblas0-pthread libsimdjson14 libstdc++6 libxml2 libxxhash0 libzstd1 \
+      ca-certificates curl librdkafka1 libopenblas0-pthread librocksdb7.8 libsimdjson14 libstdc++6 libxml2 libxxhash0 libzstd1 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --no-create-home --home-dir /var/lib/freshet --shell /usr/sbin/nologin freshet \
  && install -d -o freshet -g freshet /var/lib/freshet

@@ -49,6 +49,7 @@ let package = Package(
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    .systemLibrary(name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"])]),
     // A C face for simdjson, which is C++.
     .target(name: "CSimdJSON", cxxSettings: cpuCFlags, linkerSettings: [.linkedLibrary("simdjson")]),
 
@@ -64,6 +65,7 @@ let package = Package(
       swiftSettings: settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
     module("FreshetKafka", ["FreshetCore", "CRdKafka"]),
     module("FreshetStore", ["FreshetCore", "CZstd"]),
+    module("FreshetRocks", ["FreshetCore", "CRocksDB"]),
     module(
       "FreshetS3",
       [
@@ -85,7 +87,7 @@ let package = Package(
       "FreshetRoles",
       [
         "FreshetCore", "FreshetTable", "FreshetModel", "FreshetWire", "FreshetCluster", "FreshetKafka", "FreshetStore",
-        "FreshetS3", "FreshetNet", "FreshetHTTP",
+        "FreshetRocks", "FreshetS3", "FreshetNet", "FreshetHTTP",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -117,6 +119,7 @@ let package = Package(
     tests("FreshetSimulator", ["FreshetSimulator", "FreshetCore"]),
     tests("FreshetKafka", ["FreshetKafka", "FreshetCore", "CRdKafka"]),
     tests("FreshetStore", ["FreshetStore", "FreshetCore"]),
+    tests("FreshetRocks", ["FreshetRocks", "FreshetCore"]),
     tests("FreshetS3", ["FreshetS3", "FreshetCore"]),
     tests("FreshetHTTP", ["FreshetHTTP", "FreshetCore", .product(name: "Logging", package: "swift-log")] + nio),
     tests("FreshetNet", ["FreshetNet", "FreshetWire", "FreshetCore"] + nio),

@@ -76,10 +76,13 @@ final class Cluster {
         number: $0, scenario: scenario, model: model, oracle: oracle, servers: servers, broker: broker,
         group: trainerGroup, world: world, network: network)
     }
+    let disks = (0..<scenario.joiners).map {
+      SimulatedStateDisk(world: world, faults: scenario.stateFaults, name: "disk of joiner \($0)")
+    }
     joiners = (0..<scenario.joiners).map { [application] in
       JoinerProcess(
         number: $0, scenario: scenario, model: model, broker: broker, consumers: joinerGroup, application: application,
-        world: world, network: network)
+        disk: scenario.joinerHasDisk ? disks[scenario.joinersShareDisk ? 0 : $0] : nil, world: world, network: network)
     }
     replicas = (0..<scenario.replicas).map {
       ReplicaProcess(

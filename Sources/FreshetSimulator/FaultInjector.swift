@@ -1,3 +1,4 @@
+import FreshetCluster
 import FreshetCore
 
 /// Makes things go wrong now and then, as the scenario says, until it heals everything.
@@ -119,6 +120,7 @@ final class FaultInjector {
 
   /// Retention as it should be: nothing goes that a server or a snapshot still needs.
   private func retain() {
+    retainInputs()
     let partition = world.draw(0..<scenario.partitions)
     let safe = cluster.safeStart(partition)
     let log = cluster.broker.log(.examples, partition)
@@ -127,6 +129,21 @@ final class FaultInjector {
     let start = Int64(world.draw(Int(log.start) + 1...Int(safe)))
     world.note("broker", "deletes examples of partition {0} below {1}", Int64(partition), start)
     log.delete(below: start)
+  }
+
+  /// Of what is joined, everything that the last commit's state is not made of may go, although an older state on some disk
+  /// would need what came after it.
+  private func retainInputs() {
+    let partition = world.draw(0..<scenario.partitions)
+    let committed = cluster.broker.committed(
+      JoinerProcess.group, TopicPartition(topic: .features, partition: partition))
+    guard let committed, let point = try? JoinerCommitPoint(text: committed.metadata) else { return }
+    for (topic, low) in [(Topic.features, point.featureLow), (.actions, point.actionLow)] {
+      let log = cluster.broker.log(topic, partition)
+      guard low > log.start else { continue }
+      world.met(.joinerRetention)
+      log.delete(below: Int64(world.draw(Int(log.start) + 1...Int(low))))
+    }
   }
 
   /// Retention as it must not be. Of partitions that nobody has begun it could not be told; nothing else happens afterwards,

@@ -58,6 +58,13 @@ struct Scenario {
   var requestsPerRound = 20
   var roundMilliseconds = 3_000
   var disorderMs = 200
+  /// Whether joiners keep their state on disk too, in how much memory, and whether they share one machine and its disk.
+  var joinerHasDisk = false
+  var joinerMemoryBytes = 1 << 20
+  var joinerUnwrittenBytes = 1 << 20
+  var joinerClosings = 1000
+  var joinersShareDisk = false
+  var stateFaults = StateFaults()
   var negativeRate: Float = 0
   // Settings
   var batchSize = 1
@@ -149,6 +156,11 @@ struct Scenario {
     baseEvery = world.draw(1...5)
     keepSnapshots = world.draw(1...3)
     if world.chance(500) { stateIntervalMs = world.draw(100...2_000) }
+    joinerHasDisk = world.chance(700)
+    joinerMemoryBytes = world.chance(700) ? 1 : 1 << 20
+    joinerUnwrittenBytes = world.chance(500) ? world.draw(200...4_000) : 1 << 20
+    joinerClosings = world.chance(500) ? world.draw(1...8) : 1000
+    joinersShareDisk = world.chance(400)
     drawFaults(world)
   }
 
@@ -178,6 +190,11 @@ struct Scenario {
     if world.chance(300) { disk.full = world.draw(20...300) }
     if world.chance(350) { disk.bitFlip = world.draw(10...150) }
     if world.chance(300) { disk.writeMicroseconds = 1_000...50_000 }
+    if world.chance(400) { stateFaults.powerLoss = world.draw(100...700) }
+    if world.chance(300) { stateFaults.lost = world.draw(50...500) }
+    if world.chance(300) { stateFaults.full = world.draw(5...100) }
+    if world.chance(200) { stateFaults.damage = world.draw(1...5) }
+    stateFaults.expiry = world.draw(0...1_000)
     group.sessionTimeoutMs = world.draw(500...3_000)
     group.rebalanceTimeoutMs = world.draw(300...3_000)
     transactionTimeoutMs = world.draw(2_000...6_000)

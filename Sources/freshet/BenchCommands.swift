@@ -8,7 +8,7 @@ struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure a part of Freshet on this machine.",
     subcommands: [
-      Table.self, Snapshot.self, Score.self, Serve.self, Push.self, EndToEnd.self, Gate.self,
+      Table.self, Join.self, Snapshot.self, Score.self, Serve.self, Push.self, EndToEnd.self, Gate.self,
       Calibration.self,
     ])
 

@@ -53,7 +53,7 @@ final class JoinerBench {
 
   init(
     _ configure: (inout JoinerConfig) -> Void = { _ in }, spec: ModelSpec = joinerSpec,
-    from: JoinerCommitPoint = .start, items: [String] = JoinerBench.standardItems
+    from: JoinerCommitPoint = .start, state: MemoryState? = nil, items: [String] = JoinerBench.standardItems
   ) throws {
     var config = JoinerConfig()
     config.windowMs = 1000
@@ -62,8 +62,8 @@ final class JoinerBench {
     configure(&config)
     extractor = try FeatureExtractor(spec)
     partition = try JoinerPartition(
-      config: config, extractor: extractor, from: from, itemsAsOf: UnixTime(milliseconds: 0),
-      now: Instant(nanoseconds: nowMs * 1_000_000))
+      config: config, extractor: extractor, from: from, state: state, stateAt: try state?.check(config, from),
+      itemsAsOf: UnixTime(milliseconds: 0), now: Instant(nanoseconds: nowMs * 1_000_000))
     for item in items { try addItem(item) }
   }
 
@@ -127,6 +127,9 @@ final class JoinerBench {
         guard let wanted, !unfinished.contains(wanted) else { return }
         partition.confirmedEnd(wanted, now: now)
       case .outputFull: continue
+      case .commitNeeded: commit()
+      case .diskFull: return
+      case .stateFailed: throw try #require(partition.stateProblem)
       case .waitingForItems:
         asked += 1
         for item in pendingItems { try addItem(item) }
@@ -135,6 +138,20 @@ final class JoinerBench {
         partition.itemsRefreshed(asOf: UnixTime(milliseconds: Int64(nowMs)))
       }
     }
+  }
+
+  /// Where the last commit was, and what had come out by then.
+  var committed: JoinerCommitPoint?
+  var committedExamples = 0
+  var committedLetters = 0
+
+  /// Commits what has come out so far, if that is possible now.
+  func commit() {
+    guard let point = partition.commitPoint else { return }
+    committed = point
+    committedExamples = examples.count
+    committedLetters = deadLetters.count
+    partition.committed(point, now: now)
   }
 
   /// Both topics are read to their ends and silent for long.

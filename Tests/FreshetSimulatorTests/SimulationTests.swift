@@ -18,6 +18,8 @@ import Testing
     .cutFrame: 20, .deltaSplit: 100, .chunkShared: 1, .syncCapped: 50, .stateStored: 100, .stateRestored: 50,
     .stateSkipped: 1, .stateCaughtUpByDeltas: 1, .replicaStopped: 5, .joinerRestored: 200, .deadLetter: 300,
     .gapDetected: 1,
+    .joinerStateUsed: 200, .joinerStateLost: 10, .joinerStateOlder: 7, .joinerStateUseless: 2, .joinerStateLocked: 10,
+    .joinerStateDamaged: 2, .joinerDiskFull: 10, .joinerDiskHit: 2_000, .joinerCommitNeeded: 50, .joinerRetention: 25,
   ]
 
   @Test func threeHundredClustersHoldEveryPromiseAndMeetEveryFault() async {

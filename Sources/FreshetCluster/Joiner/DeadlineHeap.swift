@@ -43,4 +43,17 @@ struct DeadlineHeap {
     }
     entries[index] = last
   }
+
+  /// Keeps the first entries only, and all of the last one's time.
+  /// - Parameter count: At least 1; no more than there are.
+  /// - Returns: The time of the first that is gone; `Int64.max` if none is.
+  mutating func keepFirst(_ count: Int) -> Int64 {
+    entries.sort { $0.precedes($1) }
+    var end = count
+    while end < entries.count, entries[end].deadlineMs == entries[end - 1].deadlineMs { end += 1 }
+    let next = end < entries.count ? entries[end].deadlineMs : Int64.max
+    // What is sorted is a heap.
+    entries.removeSubrange(end...)
+    return next
+  }
 }

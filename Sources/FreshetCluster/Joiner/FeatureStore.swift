@@ -1,68 +1,99 @@
 import FreshetCore
 
-/// An impression: what is kept of a `features` record.
-struct Impression: BitwiseCopyable {
-  var requestHash: UInt64
-  var itemHash: UInt64
-  var timeMs: Int64
-  var appendTimeMs: Int64
-  var offset: Int64
-  /// The request's part, then the user's and the item's key.
-  var block: UnsafeMutableRawPointer
-  var chunk: Int32
-  var partCount: Int32
-  var userKeyCount: UInt16
-  var itemKeyCount: UInt16
-  /// Bit `n`: an action of kind `n` has been seen.
-  var seen: UInt16 = 0
-  /// Bit `n`: the actions seen make a positive of task `n`.
-  var positives: UInt16 = 0
-
-  var part: UnsafeRawPointer { UnsafeRawPointer(block) }
-  var userKey: UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(start: block + Int(partCount), count: Int(userKeyCount))
-  }
-  var itemKey: UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(start: block + Int(partCount) + Int(userKeyCount), count: Int(itemKeyCount))
-  }
-}
-
-/// The impressions that wait for actions, by request, in the order of their offsets.
+/// The impressions that wait for actions, by request.
+///
+/// Without a disk all of them are in memory. With one, memory holds those that changed since the last commit, which are
+/// written then, the newest of the others, and some that were read lately; whatever is not there is looked up on disk.
 final class FeatureStore {
+  /// Blocks of impressions that arrived.
+  let arena = BlockArena()
+  /// Blocks of impressions that were read from disk.
+  private let loadedArena = BlockArena()
+  private let disk: StateAccess?
+
   private var slots: UnsafeMutablePointer<Impression>
   private var capacity = 1024
   private var used = 0
   private let free = RingQueue<Int32>()
-  /// Slots in the order of insertion.
+  /// Slots in the order of arrival.
   private let order = RingQueue<Int32>()
-  private var index: [UInt64: Int32] = [:]
+  /// Slots of what was read from disk, in that order.
+  private let loaded = RingQueue<Int32>()
+  private let index = RequestIndex()
 
-  init() { slots = .allocate(capacity: capacity) }
-  deinit { slots.deallocate() }
+  private let changed = RingQueue<Int32>()
+  /// Of what changed since it was last written; an estimate.
+  private(set) var changedBytes = 0
+  /// Requests that are not on disk, as long as nothing that was in memory only can be there.
+  private let absent = RequestSet()
+  /// What happened earlier does not matter any more and is not found on disk.
+  var keptFromMs = Int64.min
+  private(set) var lookups = JoinerLookups()
+  private let wanted = UnsafeMutablePointer<UInt64>.allocate(capacity: FeatureStore.prefetchCount)
 
+  static let prefetchCount = 128
+
+  init(disk: StateAccess?) {
+    self.disk = disk
+    slots = .allocate(capacity: capacity)
+  }
+
+  deinit {
+    slots.deallocate()
+    wanted.deallocate()
+  }
+
+  /// Whether there is a disk below: then memory is a cache and nothing is given up for want of it.
+  var isTiered: Bool { disk != nil }
+  /// In memory, in the order of arrival.
   var count: Int { order.count }
+  /// In memory.
+  var residentCount: Int { order.count + loaded.count }
+  var residentBytes: Int {
+    arena.byteCount + loadedArena.byteCount + residentCount * (MemoryLayout<Impression>.stride + 8) + index.byteCount
+  }
 
-  /// The slot of a request.
+  /// Of those that were read from disk.
+  var loadedBytes: Int { loadedArena.byteCount }
+
+  /// The slot of a request; looks on disk if need be.
   @inline(__always)
-  func find(_ requestHash: UInt64) -> Int? { index[requestHash].map(Int.init) }
+  func find(_ requestHash: UInt64) -> Int? {
+    if let slot = index.find(requestHash, slots) {
+      lookups.hits &+= 1
+      return slot
+    }
+    return disk == nil ? nil : load(requestHash)
+  }
 
   subscript(slot: Int) -> Impression {
     @inline(__always) get { slots[slot] }
-    @inline(__always) set { slots[slot] = newValue }
+    set {
+      let place = slots[slot].place
+      slots[slot] = newValue
+      slots[slot].place = place
+      touch(slot)
+    }
   }
-
-  /// Whether the slot still holds the record of this offset.
-  func holds(_ slot: Int, offset: Int64) -> Bool { slot < used && slots[slot].offset == offset }
 
   /// Notes an action of a kind that has not been seen.
   @inline(__always)
   func markSeen(_ slot: Int, _ mask: UInt16, positives: UInt16) {
     slots[slot].seen |= mask
     slots[slot].positives |= positives
+    touch(slot)
   }
 
   /// - Precondition: The request is not there.
+  @discardableResult
   func insert(_ impression: Impression) -> Int {
+    let slot = place(impression)
+    order.append(Int32(slot))
+    touch(slot)
+    return slot
+  }
+
+  private func place(_ impression: Impression) -> Int {
     let slot: Int
     if free.isEmpty {
       if used == capacity { grow() }
@@ -72,26 +103,39 @@ final class FeatureStore {
       slot = Int(free.removeFirst())
     }
     (slots + slot).initialize(to: impression)
-    index[impression.requestHash] = Int32(slot)
-    order.append(Int32(slot))
+    index.insert(impression.requestHash, slot, slots)
     return slot
   }
 
-  /// The oldest impression.
+  @inline(__always)
+  private func touch(_ slot: Int) {
+    guard disk != nil, !slots[slot].place.contains(.changed) else { return }
+    slots[slot].place.insert(.changed)
+    changed.append(Int32(slot))
+    changedBytes += 40 + slots[slot].blockByteCount
+  }
+
+  /// The one in memory that arrived first.
   var oldest: Impression? { order.isEmpty ? nil : slots[Int(order.first)] }
 
+  /// Drops it from memory.
   /// - Precondition: Not empty.
-  func removeOldest() -> Impression {
-    let slot = Int(order.removeFirst())
+  /// - Returns: The impression; its block is the caller's to release.
+  func removeOldest() -> Impression { vacate(Int(order.removeFirst())) }
+
+  private func vacate(_ slot: Int) -> Impression {
     let impression = slots[slot]
-    if index[impression.requestHash] == Int32(slot) { index.removeValue(forKey: impression.requestHash) }
+    index.remove(impression.requestHash, slot)
     slots[slot].offset = -1
+    slots[slot].place = []
     free.append(Int32(slot))
     return impression
   }
 
-  /// Forgets the request, so that it may come again; its place in the order stays until it is the oldest.
-  func forget(_ requestHash: UInt64) { index.removeValue(forKey: requestHash) }
+  /// Forgets the request, so that it may come again; its place in the order stays until its turn comes.
+  func forget(_ requestHash: UInt64) {
+    if let slot = index.find(requestHash, slots) { index.remove(requestHash, slot) }
+  }
 
   private func grow() {
     let grown = UnsafeMutablePointer<Impression>.allocate(capacity: capacity * 2)
@@ -99,5 +143,98 @@ final class FeatureStore {
     slots.deallocate()
     slots = grown
     capacity *= 2
+  }
+
+  // MARK: - The disk below
+
+  private func load(_ requestHash: UInt64) -> Int? {
+    guard !absent.contains(requestHash), let disk else { return nil }
+    wanted[0] = requestHash
+    lookUp(1, disk)
+    guard let slot = index.find(requestHash, slots) else { return nil }
+    lookups.hits += 1
+    return slot
+  }
+
+  /// Looks up what is soon asked for, all at once; the closure is called with `0..<count`.
+  func prefetch(_ count: Int, _ requestHash: (Int) -> UInt64) {
+    guard let disk else { return }
+    var missing = 0
+    for position in 0..<min(count, Self.prefetchCount) {
+      let hash = requestHash(position)
+      guard !absent.contains(hash), index.find(hash, slots) == nil else { continue }
+      wanted[missing] = hash
+      missing += 1
+    }
+    if missing > 0 { lookUp(missing, disk) }
+  }
+
+  private func lookUp(_ count: Int, _ disk: StateAccess) {
+    lookups.onDisk += count
+    disk.lookUp(UnsafeBufferPointer(start: wanted, count: count)) { position, record in
+      let hash = wanted[position]
+      guard index.find(hash, slots) == nil else { return }
+      do throws(JoinerStateError) {
+        var impression = try ImpressionRecord.decode(record, requestHash: hash) { loadedArena.allocate($0) }
+        guard impression.timeMs >= keptFromMs else {
+          return loadedArena.release(.init(start: impression.block, chunk: impression.chunk))
+        }
+        impression.place = .loaded
+        loaded.append(Int32(place(impression)))
+        lookups.found += 1
+      } catch { disk.fail(error) }
+    }
+    for position in 0..<count where index.find(wanted[position], slots) == nil { absent.insert(wanted[position]) }
+  }
+
+  /// Adds what changed to a batch.
+  func write(to batch: JoinerStateBatch) {
+    while !changed.isEmpty {
+      let slot = Int(changed.removeFirst())
+      guard slots[slot].place.contains(.changed) else { continue }
+      slots[slot].place.remove(.changed)
+      let impression = slots[slot]
+      batch.put(.impressions, keyCount: 8, maxValueCount: ImpressionRecord.maxByteCount(impression)) { room in
+        room.storeBytes(of: impression.requestHash.bigEndian, as: UInt64.self)
+        return ImpressionRecord.encode(impression, into: room + 8)
+      }
+    }
+    changedBytes = 0
+  }
+
+  /// Drops from memory what it has no room for: of what was read from disk all but a quarter of `bytes`, then what arrived first.
+  ///
+  /// - Precondition: Everything that changed is on disk.
+  func trim(to bytes: Int) {
+    absent.removeAll()
+    while !loaded.isEmpty, loadedArena.byteCount > bytes / 4 || slots[Int(loaded.first)].timeMs < keptFromMs {
+      let impression = vacate(Int(loaded.removeFirst()))
+      loadedArena.release(.init(start: impression.block, chunk: impression.chunk))
+    }
+    while !order.isEmpty, residentBytes > bytes {
+      let impression = removeOldest()
+      arena.release(.init(start: impression.block, chunk: impression.chunk))
+    }
+  }
+}
+
+/// How often impressions were looked for, and where they were.
+public struct JoinerLookups: Sendable, Equatable {
+  /// Impressions that were found.
+  public var hits = 0
+  /// Requests that were looked for on disk.
+  public var onDisk = 0
+  /// Impressions that came from disk.
+  public var found = 0
+
+  public init() {}
+
+  /// Hits that were in memory already.
+  public var inMemory: Int { max(0, hits - found) }
+
+  public mutating func add(_ other: JoinerLookups) {
+    hits += other.hits
+    onDisk += other.onDisk
+    found += other.found
   }
 }

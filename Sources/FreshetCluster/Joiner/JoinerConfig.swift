@@ -44,10 +44,14 @@ public struct JoinerConfig: Sendable, Equatable {
   public var maxQueuedRecords: Int = 20_000
   /// Their bytes. Default: 32 MiB.
   public var maxQueuedBytes: Int = 32 << 20
-  /// Impressions that are kept for their actions. Default: 4,000,000.
+  /// Impressions that are kept for their actions; with a disk below there is no such bound. Default: 4,000,000.
   public var maxWaitingFeatures: Int = 4_000_000
-  /// Their bytes. Default: 512 MiB.
+  /// Their bytes; with a disk below, how many of them are kept in memory. Default: 512 MiB.
   public var maxWaitingFeatureBytes: Int = 512 << 20
+  /// With a disk below: bytes of state that are not on it yet, after which a commit is asked for. Default: 8 MiB.
+  public var maxUnwrittenBytes: Int = 8 << 20
+  /// With a disk below: windows that are about to close which are kept in memory, four times as many at most. Default: 16,384.
+  public var closingsInMemory: Int = 16_384
   /// Actions that wait for their impression, or are remembered because they waited in vain. Default: 200,000.
   public var maxWaitingActions: Int = 200_000
   /// Payload bytes of the actions that wait. Default: 64 MiB.
@@ -86,6 +90,8 @@ public struct JoinerConfig: Sendable, Equatable {
     try require(maxWaitingFeatureBytes >= 1, "max_waiting_feature_bytes", "must be at least 1")
     try require(maxWaitingActions >= 1, "max_waiting_actions", "must be at least 1")
     try require(maxWaitingActionBytes >= 1, "max_waiting_action_bytes", "must be at least 1")
+    try require(maxUnwrittenBytes >= 1, "max_unwritten_bytes", "must be at least 1")
+    try require(closingsInMemory >= 1, "closings_in_memory", "must be at least 1")
     try require(maxOutputBytes >= 1, "max_output_bytes", "must be at least 1")
     try require(itemRefreshIntervalMs >= 1, "item_refresh_interval", "must be at least 1 ms")
     try require(clockSkewMs >= 0, "clock_skew", "must be 0 or more")

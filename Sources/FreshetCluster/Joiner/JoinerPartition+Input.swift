@@ -35,12 +35,15 @@ extension JoinerPartition {
     let input = topic.rawValue
     inputs[input].isCaughtUp = false
     let isRestoring = record.offset < inputs[input].next
-    if !isRestoring { inputs[input].isRestored = true }
+    if isRestoring { restoredCount += 1 } else { inputs[input].isRestored = true }
     switch topic {
     case .features:
       let result = Result { () throws(Rejection) in try readFeature(record) }
       if isRestoring {
-        if case .success(let feature) = result { restore(feature.impression) }
+        if case .success(let feature) = result {
+          noteNeeded(feature.impression)
+          restore(feature.impression)
+        }
         return
       }
       enqueueFeature(record, result, now)

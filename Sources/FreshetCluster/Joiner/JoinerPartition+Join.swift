@@ -81,13 +81,14 @@ extension JoinerPartition {
   }
 
   private func keep(_ impression: Impression, at streamTimeMs: Int64, _ output: JoinerOutput) {
-    while store.count >= config.maxWaitingFeatures || impressionArena.byteCount > config.maxWaitingFeatureBytes,
+    while !store.isTiered,
+      store.count >= config.maxWaitingFeatures || impressionArena.byteCount > config.maxWaitingFeatureBytes,
       let oldest = store.oldest
     {
       evict(oldest, at: streamTimeMs, output)
     }
-    let slot = store.insert(impression)
-    if config.closesWindows { scheduleClosing(impression, slot) }
+    store.insert(impression)
+    if config.closesWindows { scheduleClosing(impression) }
   }
 
   private func evict(_ oldest: Impression, at streamTimeMs: Int64, _ output: JoinerOutput) {
@@ -190,8 +191,8 @@ extension JoinerPartition {
       note(action, &impression)
       if action.payload != nil { waiting.remove(impression.requestHash, offset: action.offset) }
     }
-    let slot = store.insert(impression)
-    if config.closesWindows, isOpen(impression.timeMs, at: streamTime) { scheduleClosing(impression, slot) }
+    store.insert(impression)
+    if config.closesWindows, isOpen(impression.timeMs, at: streamTime) { scheduleClosing(impression) }
   }
 
   /// Takes up an action from below the committed position.

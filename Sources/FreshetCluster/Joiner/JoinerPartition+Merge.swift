@@ -13,11 +13,17 @@ extension JoinerPartition {
       updateFlow(output)
       output.needsEnd = wantedEnd
     }
+    if let stop = settleState(now) { return stop }
     guard isRestored else { return .drained }
     if advancingToMs != nil, let stop = finishAdvance(catalog, now, output) { return stop }
     while true {
       if output.byteCount >= config.maxOutputBytes { return .outputFull }
+      if let disk {
+        guard disk.failure == nil else { return .stateFailed }
+        if isCommitNeeded { return .commitNeeded }
+      }
       guard let topic = nextTopic(now) else { return .drained }
+      if disk != nil, prefetched[topic.rawValue] == 0 { prefetch(topic) }
       let stop =
         switch topic {
         case .features: stepFeature(catalog, now, output)
@@ -68,6 +74,7 @@ extension JoinerPartition {
     if let stop = advance(to: queued.record.timeMs, queued.record.appendTimeMs, catalog, now, output) { return stop }
     guard process(queued, catalog, now, output) else { return .waitingForItems }
     featureQueue.removeFirst()
+    noteNeeded(queued.impression)
     finish(queued.record, .features)
     counters.features += 1
     // The impression may have come after its window's end.
@@ -97,19 +104,23 @@ extension JoinerPartition {
 
   private func finish(_ record: QueuedRecord, _ topic: JoinerTopic) {
     inputs[topic.rawValue].next = record.offset + 1
+    prefetched[topic.rawValue] = max(0, prefetched[topic.rawValue] - 1)
     inputs[topic.rawValue].queuedBytes -= Int(record.payloadCount)
     queueArena.release(.init(start: record.payload, chunk: record.payloadChunk))
   }
 
+  /// Actions that were restored before their impressions could be: the impressions are read first if these are many.
+  private var prematureCount: Int { inputs[JoinerTopic.features.rawValue].isRestored ? 0 : waiting.count }
+
   private func updateFlow(_ output: JoinerOutput) {
     for topic in JoinerTopic.allCases {
-      let records = topic == .features ? featureQueue.count : actionQueue.count
+      let records = topic == .features ? featureQueue.count : max(actionQueue.count, prematureCount)
       let bytes = inputs[topic.rawValue].queuedBytes
       let isPaused = inputs[topic.rawValue].isPaused
-      if !isPaused, records >= config.maxQueuedRecords || bytes >= config.maxQueuedBytes {
+      if !isPaused, isDiskFull || records >= config.maxQueuedRecords || bytes >= config.maxQueuedBytes {
         inputs[topic.rawValue].isPaused = true
         output.flow.append((topic, true))
-      } else if isPaused, records <= config.maxQueuedRecords / 2, bytes <= config.maxQueuedBytes / 2 {
+      } else if isPaused, !isDiskFull, records <= config.maxQueuedRecords / 2, bytes <= config.maxQueuedBytes / 2 {
         inputs[topic.rawValue].isPaused = false
         output.flow.append((topic, false))
       }
@@ -122,7 +133,7 @@ extension JoinerPartition {
   ) -> Progress? {
     let target = max(streamTimeMs ?? .min, timeMs)
     // Nothing can be due that was not due before, unless an impression was added whose window is over.
-    if target == streamTimeMs, (closings.first?.deadlineMs ?? .max) >= target { return nil }
+    if target == streamTimeMs, closings.first(before: target) == nil { return nil }
     advancingToMs = target
     advancingAppendTimeMs = appendTimeMs
     return finishAdvance(catalog, now, output)
@@ -130,7 +141,7 @@ extension JoinerPartition {
 
   private func finishAdvance(_ catalog: ItemCatalog, _ now: Instant, _ output: JoinerOutput) -> Progress? {
     guard let target = advancingToMs else { return nil }
-    while let closing = closings.first, closing.deadlineMs < target {
+    while let closing = closings.first(before: target) {
       if output.byteCount >= config.maxOutputBytes { return .outputFull }
       guard close(closing, catalog, now, output) else { return .waitingForItems }
       closings.removeFirst()
@@ -145,9 +156,14 @@ extension JoinerPartition {
     streamTimeMs = target
     advancingToMs = nil
     actionSpans.drop(streamTimeMs: target)
+    if disk != nil {
+      featureSpans.drop(streamTimeMs: target)
+      store.keptFromMs = keptFromMs(at: target)
+    }
     while let oldest = store.oldest, !isKept(oldest.timeMs, at: target) {
       release(store.removeOldest())
-      if !config.closesWindows, oldest.seen == 0 { counters.expired += 1 }
+      // With a disk, most of them are not in memory by then.
+      if !store.isTiered, !config.closesWindows, oldest.seen == 0 { counters.expired += 1 }
     }
     return nil
   }

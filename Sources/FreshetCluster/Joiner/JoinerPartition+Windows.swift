@@ -3,10 +3,12 @@ import FreshetModel
 
 /// What windows give: while they are open, when they close, and to actions that come after that.
 extension JoinerPartition {
-  func scheduleClosing(_ impression: Impression, _ slot: Int) {
+  /// Remembers a window until it closes; with a disk, only if it may give an example then.
+  func scheduleClosing(_ impression: Impression) {
+    guard !store.isTiered || config.emit == .atWindowEnd || keepsNegative(impression.requestHash) else { return }
     closings.insert(
       .init(
-        deadlineMs: impression.timeMs + config.windowMs, offset: impression.offset, reference: UInt64(slot)))
+        deadlineMs: impression.timeMs + config.windowMs, offset: impression.offset, reference: impression.requestHash))
   }
 
   /// What an action makes of an impression whose window is open: nil if nothing before the window's end.
@@ -36,8 +38,7 @@ extension JoinerPartition {
   func close(
     _ closing: DeadlineHeap.Entry, _ catalog: ItemCatalog, _ now: Instant, _ output: JoinerOutput
   ) -> Bool {
-    let slot = Int(closing.reference)
-    guard store.holds(slot, offset: closing.offset) else { return true }
+    guard let slot = store.find(closing.reference), store[slot].offset == closing.offset else { return true }
     let impression = store[slot]
     if impression.seen != 0 {
       guard config.emit == .atWindowEnd else { return true }

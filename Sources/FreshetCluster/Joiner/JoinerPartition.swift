@@ -19,10 +19,19 @@ public final class JoinerPartition {
     case outputFull
     /// The output asks for newer items: read them, call `itemsRefreshed` and run again.
     case waitingForItems
+    /// Much of the state is not on disk yet: commit, say so (`committed`), and run again.
+    case commitNeeded
+    /// The disk is full: nothing happens until it has room again. `stateProblem` says more.
+    case diskFull
+    /// The state on disk cannot be used. Throw this partition away with all output since the last commit, set the state
+    /// aside, and begin again from the log. `stateProblem` says more.
+    case stateFailed
   }
 
   public let config: JoinerConfig
   public let extractor: FeatureExtractor
+  /// Where reading the topics must begin.
+  public let readFrom: (features: Int64, actions: Int64)
   public internal(set) var counters = JoinerCounters()
   /// The largest event time processed; nil before the first record.
   public internal(set) var streamTimeMs: Int64?
@@ -45,13 +54,20 @@ public final class JoinerPartition {
   let featureQueue = RingQueue<QueuedFeature>()
   let actionQueue = RingQueue<QueuedAction>()
   let queueArena = BlockArena()
-  let impressionArena = BlockArena()
 
-  let store = FeatureStore()
+  let store: FeatureStore
+  var impressionArena: BlockArena { store.arena }
   var waiting: WaitingActions
-  /// When impressions close, if windows make examples; references are slots of the store.
-  var closings = DeadlineHeap()
-  var actionSpans: OffsetSpans
+  /// When impressions close, if windows make examples; references are requests.
+  var closings: ClosingQueue
+  /// Kept where the store does not know what was first: with a disk.
+  var featureSpans = OffsetSpans()
+  var actionSpans = OffsetSpans()
+  /// The disk; nil if all is in memory.
+  let disk: StateAccess?
+  var writing = StateWriting()
+  /// Records at the heads of the queues that have been looked up.
+  var prefetched = [0, 0]
   /// The stream time that is being moved to; nil between records.
   var advancingToMs: Int64?
   /// The append time of the record that moves the stream time.
@@ -66,12 +82,26 @@ public final class JoinerPartition {
   /// Items that a refresh did not find, and when.
   var missingItems: [UInt64: Instant] = [:]
 
+  /// A partition in memory.
   /// - Parameters:
-  ///   - from: Where an earlier joiner of the partition committed; `.start` for a new partition. Reading must begin at its
-  ///     `featureLow` and `actionLow`.
+  ///   - from: Where an earlier joiner of the partition committed; `.start` for a new partition. Reading must begin at
+  ///     `readFrom`, which is its `featureLow` and `actionLow`.
+  ///   - itemsAsOf: When the catalog was last read to the end of its topic.
+  public convenience init(
+    config: JoinerConfig, extractor: FeatureExtractor, from: JoinerCommitPoint, itemsAsOf: UnixTime, now: Instant
+  ) throws(JoinerError) {
+    try self.init(
+      config: config, extractor: extractor, from: from, state: nil, stateAt: nil, itemsAsOf: itemsAsOf, now: now)
+  }
+
+  /// - Parameters:
+  ///   - from: Where an earlier joiner of the partition committed; `.start` for a new partition.
+  ///   - state: The disk below the memory, to this partition alone; nil for none.
+  ///   - stateAt: The position of the state that is on it, as `JoinerStateCheck` found it; nil if it is empty.
   ///   - itemsAsOf: When the catalog was last read to the end of its topic.
   public init(
-    config: JoinerConfig, extractor: FeatureExtractor, from: JoinerCommitPoint, itemsAsOf: UnixTime, now: Instant
+    config: JoinerConfig, extractor: FeatureExtractor, from: JoinerCommitPoint, state: (any JoinerStateStore)?,
+    stateAt: JoinerCommitPoint?, itemsAsOf: UnixTime, now: Instant
   ) throws(JoinerError) {
     try config.validate()
     self.config = config
@@ -88,13 +118,18 @@ public final class JoinerPartition {
     labels.initialize(repeating: .nan)
     slotCounts = .allocate(capacity: extractor.layout.slotCount)
     slotCounts.initialize(repeating: 0)
-    waiting = WaitingActions(graceMs: config.graceMs, rememberedMs: config.keptMs)
-    actionSpans = OffsetSpans()
+    disk = state.map(StateAccess.init)
+    store = FeatureStore(disk: disk)
+    closings = ClosingQueue(disk: disk, chunk: config.closingsInMemory)
+    waiting = WaitingActions(graceMs: config.graceMs, rememberedMs: config.keptMs, isTiered: disk != nil)
     streamTimeMs = from.streamTimeMs
+    readFrom = (stateAt?.featureNext ?? from.featureLow, stateAt?.actionNext ?? from.actionLow)
     inputs = [
-      InputState(next: from.featureNext, isRestored: from.featureLow == from.featureNext, lastArrival: now),
-      InputState(next: from.actionNext, isRestored: from.actionLow == from.actionNext, lastArrival: now),
+      InputState(next: from.featureNext, isRestored: readFrom.features == from.featureNext, lastArrival: now),
+      InputState(next: from.actionNext, isRestored: readFrom.actions == from.actionNext, lastArrival: now),
     ]
+    writing.start = from
+    if let disk { takeUp(disk, at: stateAt, from: from) }
   }
 
   deinit {
@@ -105,13 +140,19 @@ public final class JoinerPartition {
   /// What to commit together with all output taken so far; nil in the middle of a step or before the state of an earlier
   /// joiner is restored, when nothing may be committed.
   public var commitPoint: JoinerCommitPoint? {
-    guard isRestored, advancingToMs == nil else { return nil }
+    guard isRestored, advancingToMs == nil, stateProblem == nil else { return nil }
     let featureNext = inputs[JoinerTopic.features.rawValue].next
     let actionNext = inputs[JoinerTopic.actions.rawValue].next
+    let featureLow = (store.isTiered ? featureSpans.low : store.oldest?.offset) ?? featureNext
+    // Spans begin somewhere else on each disk: what an earlier commit did not need is not needed again.
     return JoinerCommitPoint(
-      featureLow: store.oldest?.offset ?? featureNext, featureNext: featureNext,
-      actionLow: actionSpans.low ?? actionNext, actionNext: actionNext, streamTimeMs: streamTimeMs)
+      featureLow: max(featureLow, writing.start.featureLow), featureNext: featureNext,
+      actionLow: max(actionSpans.low ?? actionNext, writing.start.actionLow), actionNext: actionNext,
+      streamTimeMs: streamTimeMs)
   }
+
+  /// Records below the committed position that have been read again.
+  public internal(set) var restoredCount = 0
 
   /// Whether everything below the committed positions has been seen again.
   public var isRestored: Bool { inputs[0].isRestored && inputs[1].isRestored }
@@ -119,7 +160,8 @@ public final class JoinerPartition {
   /// Whether the shell should hold the topic back. It may finish a batch that it has begun.
   public func isPaused(_ topic: JoinerTopic) -> Bool { inputs[topic.rawValue].isPaused }
 
-  public var waitingFeatureCount: Int { store.count }
+  /// With a disk, those of the last 256 records that share a span with one that waits are counted too.
+  public var waitingFeatureCount: Int { store.isTiered ? featureSpans.recordCount : store.count }
   public var waitingFeatureBytes: Int { impressionArena.byteCount }
   /// Those that are only remembered included.
   public var waitingActionCount: Int { waiting.count }
@@ -141,32 +183,4 @@ public final class JoinerPartition {
     itemsAsOf = max(itemsAsOf, asOf)
     if let asked = askedItem { askedItem = (asked.hash, true) }
   }
-}
-
-/// Which offsets of a topic are still needed, in spans of 256 records.
-struct OffsetSpans {
-  private struct Span: BitwiseCopyable {
-    var first: Int64
-    var neededUntilMs: Int64
-    var count: Int
-  }
-
-  private let spans = RingQueue<Span>()
-
-  /// - Parameter neededUntilMs: The last stream time at which the record still matters.
-  func add(_ offset: Int64, neededUntilMs: Int64) {
-    if !spans.isEmpty, spans.last.count < 256 {
-      spans.last.count += 1
-      spans.last.neededUntilMs = max(spans.last.neededUntilMs, neededUntilMs)
-    } else {
-      spans.append(Span(first: offset, neededUntilMs: neededUntilMs, count: 1))
-    }
-  }
-
-  func drop(streamTimeMs: Int64) {
-    while !spans.isEmpty, spans.first.neededUntilMs < streamTimeMs { spans.removeFirst() }
-  }
-
-  /// The first offset that is needed; nil if none is.
-  var low: Int64? { spans.isEmpty ? nil : spans.first.first }
 }

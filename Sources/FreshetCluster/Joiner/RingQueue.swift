@@ -26,6 +26,12 @@ final class RingQueue<Element: BitwiseCopyable> {
     set { memory[(head + count - 1) & mask] = newValue }
   }
 
+  /// By position from the first one.
+  subscript(position: Int) -> Element {
+    @inline(__always) get { memory[(head &+ position) & mask] }
+    set { memory[(head &+ position) & mask] = newValue }
+  }
+
   @inline(__always)
   func append(_ element: Element) {
     if count > mask { grow() }

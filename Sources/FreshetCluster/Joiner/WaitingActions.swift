@@ -10,6 +10,8 @@ struct WaitingAction {
   /// Nil once it has been given up: then it is only remembered, so that its impression, should it still come, is not
   /// taken for one without action.
   var payload: [UInt8]?
+  /// Whether the disk has it, as it is or as it was.
+  var isStored = false
 }
 
 /// The actions that came before their impressions, by request, in the order of their offsets.
@@ -21,22 +23,32 @@ struct WaitingActions {
   private(set) var byteCount = 0
   private let graceMs: Int64
   private let rememberedMs: Int64
+  private let isTiered: Bool
+  /// Offsets and requests of those that are not on disk as they are in memory.
+  private var changed: [Int64: UInt64] = [:]
 
   /// - Parameters:
   ///   - graceMs: How long after its event time an action waits.
   ///   - rememberedMs: How long it is remembered after that.
-  init(graceMs: Int64, rememberedMs: Int64) {
+  ///   - isTiered: Whether there is a disk: everything is in memory all the same, for it is bounded.
+  init(graceMs: Int64, rememberedMs: Int64, isTiered: Bool) {
     self.graceMs = graceMs
     self.rememberedMs = rememberedMs
+    self.isTiered = isTiered
   }
 
   var isEmpty: Bool { count == 0 }
 
+  /// Does nothing if the action is there.
   mutating func add(_ action: WaitingAction, requestHash: UInt64) {
-    byRequest[requestHash, default: []].append(action)
+    var list = byRequest[requestHash] ?? []
+    guard !list.contains(where: { $0.offset == action.offset }) else { return }
+    list.append(action)
+    byRequest[requestHash] = list
     count += 1
     byteCount += action.payload?.count ?? 0
     schedule(action, requestHash)
+    if isTiered, !action.isStored { changed[action.offset] = requestHash }
   }
 
   private mutating func schedule(_ action: WaitingAction, _ requestHash: UInt64) {
@@ -55,6 +67,7 @@ struct WaitingActions {
     byRequest[requestHash] = list.isEmpty ? nil : list
     count -= 1
     byteCount -= action.payload?.count ?? 0
+    if isTiered { changed[offset] = action.isStored ? requestHash : nil }
   }
 
   /// The next action whose waiting is over at a stream time; it is remembered without its payload from then on. Nil if
@@ -88,6 +101,22 @@ struct WaitingActions {
     byteCount -= payload.count
     schedule(list[index], entry.reference)
     byRequest[entry.reference] = list
+    if isTiered { changed[entry.offset] = entry.reference }
     return action
+  }
+
+  /// Adds what changed to a batch.
+  mutating func write(to batch: JoinerStateBatch) {
+    for (offset, requestHash) in changed.sorted(by: { $0.key < $1.key }) {
+      let key = StateRecord.key(UInt64(bitPattern: offset))
+      guard let index = byRequest[requestHash]?.firstIndex(where: { $0.offset == offset }) else {
+        batch.remove(.actions, key: key)
+        continue
+      }
+      byRequest[requestHash]![index].isStored = true
+      batch.put(
+        .actions, key: key, value: StateRecord.value(of: byRequest[requestHash]![index], requestHash: requestHash))
+    }
+    changed.removeAll(keepingCapacity: true)
   }
 }

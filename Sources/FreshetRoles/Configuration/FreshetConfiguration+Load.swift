@@ -171,6 +171,8 @@ extension JoinerSettings {
     emitsNegatives = try section.bool("negatives", default: false)
     negativeRate = try section.double("negative_rate", default: 1, in: 0.000001...1)
     stateBytes = try section.int("state_bytes", default: 256 << 20, in: 1 << 20...1 << 38)
+    state = try section.optionalString("state")
+    diskBytes = try section.int("disk_bytes", default: 64 << 30, in: 1 << 20...1 << 46)
     commitIntervalMs = try section.int("commit_interval_ms", default: 50, in: 1...60_000)
     host = try section.string("host", default: "127.0.0.1")
     port = try section.int("port", default: 7300, in: 0...65_535)

@@ -125,8 +125,13 @@ public struct JoinerSettings: Sendable {
   public var emitsNegatives: Bool
   /// The probability with which those are kept. Default: 1.
   public var negativeRate: Double
-  /// Bytes of features that wait, per partition. Default: 256 MiB.
+  /// Bytes of features that wait, per partition; with `state`, of those that are kept in memory. Default: 256 MiB.
   public var stateBytes: Int
+  /// A directory of this joiner alone, where features that wait are kept beyond `stateBytes` and across restarts; nil for
+  /// none. Default: nil.
+  public var state: String?
+  /// Bytes that a partition may use of that directory. Default: 64 GiB.
+  public var diskBytes: Int
   /// Most time between two transactions on `examples`. Default: 50.
   public var commitIntervalMs: Int
   /// Where the status port listens; port 0 opens none. Default: 127.0.0.1:7300.

@@ -16,6 +16,8 @@ final class JoinerLoop {
   private static let idleCommitMs = 1_000
   /// Of one call to the broker; those that may be repeated are, until the joiner is stopped.
   private static let callTimeoutMs = 3_000
+  /// How often a state that is busy is asked for.
+  private static let stateRetryMs = 500.0
 
   private let configuration: FreshetConfiguration
   private let topics: KafkaSettings.Topics
@@ -39,6 +41,9 @@ final class JoinerLoop {
   private let itemLetters: DeadLetterWriter
 
   private var machines: [PartitionID: JoinerPartition] = [:]
+  private let states: JoinerStateDesk
+  /// Partitions whose state is busy, and when it was asked for last.
+  private var waitingForState: [PartitionID: Instant] = [:]
   /// Where a partition ended when its end was last reached: beyond its last record there may be markers of transactions.
   private var ends: [KafkaTopicPartition: Offset] = [:]
   /// When an end was last asked for without being confirmed.
@@ -76,6 +81,8 @@ final class JoinerLoop {
     joinerConfig.maxWaitingFeatureBytes = settings.stateBytes
     try joinerConfig.validate()
     self.joinerConfig = joinerConfig
+    states = JoinerStateDesk(
+      configuration, config: joinerConfig, schema: extractor.layout.fingerprint, logger: logger)
 
     let kafka = KafkaStartup.configuration(configuration.kafka, clientID: "freshet-joiner", logger: logger)
     var options = KafkaConsumer.Options(groupID: settings.group, offsetReset: .error, startPaused: true)
@@ -178,6 +185,8 @@ final class JoinerLoop {
           now: Instant.now())
       })
     if let failure { throw failure }
+    let now = Instant.now()
+    assigned += waitingForState.filter { now.milliseconds(since: $0.value) >= Self.stateRetryMs }.keys
     if !assigned.isEmpty { try takeUp(Array(Set(assigned)).sorted(), isStopped) }
     try items.poll(timeoutMs: 0, onError: { logger.warning("\($0)") }, onRecord: { try apply($0, to: catalog) })
     for (topic, catalog) in enrichments {
@@ -203,36 +212,60 @@ final class JoinerLoop {
       where position.topicPartition == features && !position.metadata.isEmpty {
         point = try JoinerCommitPoint(text: position.metadata)
       }
-      machines[partition] = try JoinerPartition(
-        config: joinerConfig, extractor: extractor, from: point, itemsAsOf: itemsAsOf, now: Instant.now())
-      machines[partition]?.enrichments = enrichments.map(\.catalog)
+      let starts = try (
+        features: consumer.queryWatermarks(features, timeoutMs: Self.callTimeoutMs).low.value,
+        actions: consumer.queryWatermarks(actions, timeoutMs: Self.callTimeoutMs).low.value
+      )
+      var state: (store: RocksJoinerState, at: JoinerCommitPoint?)?
+      if states.isInUse {
+        switch try states.open(partition, committed: point, logStarts: starts) {
+        case .state(let store, let at): state = (store, at)
+        case .busy:
+          waitingForState[partition] = Instant.now()
+          continue
+        }
+      }
+      waitingForState[partition] = nil
+      let machine = try JoinerPartition(
+        config: joinerConfig, extractor: extractor, from: point, state: state?.store, stateAt: state?.at,
+        itemsAsOf: itemsAsOf, now: Instant.now())
+      machine.enrichments = enrichments.map(\.catalog)
+      machines[partition] = machine
       committed[partition] = point
-      try start(features, at: point.featureLow, processed: point.featureNext)
-      try start(actions, at: point.actionLow, processed: point.actionNext)
-      logger.info("assigned", metadata: ["partition": "\(partition)", "from": "\(point.text)"])
+      states.began(partition, now: Instant.now())
+      try start(features, at: machine.readFrom.features, logStart: starts.features, processed: point.featureNext)
+      try start(actions, at: machine.readFrom.actions, logStart: starts.actions, processed: point.actionNext)
+      logger.info(
+        "assigned",
+        metadata: [
+          "partition": "\(partition)", "from": "\(point.text)",
+          "state": "\(state.map { $0.at?.text ?? "empty" } ?? "log")",
+        ])
     }
   }
 
-  private func start(_ partition: KafkaTopicPartition, at low: Int64, processed: Int64) throws {
-    let watermarks = try consumer.queryWatermarks(partition, timeoutMs: Self.callTimeoutMs)
-    if processed > 0 && watermarks.low.value > low {
+  private func start(_ partition: KafkaTopicPartition, at low: Int64, logStart: Int64, processed: Int64) throws {
+    if processed > 0 && logStart > low {
       logger.error(
         """
-        \(partition): Kafka has deleted \(watermarks.low.value - low) records that waited for their other half; their \
-        examples are lost. Lengthen the topic's retention beyond joiner.window_ms
+        \(partition): Kafka has deleted \(logStart - low) records that waited for their other half; their examples are \
+        lost. Lengthen the topic's retention beyond joiner.window_ms
         """)
     }
-    try consumer.seek(partition, to: max(Offset(low), watermarks.low))
+    try consumer.seek(partition, to: Offset(max(low, logStart)))
     try consumer.resume(partition)
   }
 
   private func retire(_ partitions: [PartitionID]) {
     for partition in Set(partitions) {
+      waitingForState[partition] = nil
+      states.ended(partition)
       guard let machine = machines.removeValue(forKey: partition) else { continue }
       committed[partition] = nil
       status.update { state in
         state.partitions[partition] = nil
         state.retired.add(machine.counters)
+        state.retiredState.add(machine.stateReport)
       }
       logger.info("revoked", metadata: ["partition": "\(partition)"])
     }
@@ -247,11 +280,18 @@ final class JoinerLoop {
       output.removeAll()
       let progress = machine.run(catalog: catalog, now: Instant.now(), output: output)
       try write(partition)
+      states.watch(partition, machine, now: Instant.now())
       switch progress {
       case .drained:
         guard let topic = output.needsEnd, try isAtEnd(topic, partition) else { return }
         machine.confirmedEnd(topic, now: Instant.now())
       case .outputFull: continue
+      case .commitNeeded: try commit(isStopped: isStopped)
+      case .diskFull: return
+      case .stateFailed:
+        let reason = machine.stateProblem?.message ?? "it cannot be read"
+        states.discard(partition, reason)
+        throw KafkaError(.transaction, "partition \(partition) is rebuilt from the log: \(reason)", requiresAbort: true)
       case .waitingForItems:
         try refreshItems(isStopped)
         for machine in machines.values { machine.itemsRefreshed(asOf: itemsAsOf) }
@@ -371,6 +411,7 @@ final class JoinerLoop {
     isInTransaction = false
     writers = []
     committed.merge(points) { $1 }
+    for (partition, point) in points { machines[partition]?.committed(point, now: Instant.now()) }
     status.update { $0.transactions += 1 }
   }
 
@@ -410,7 +451,7 @@ final class JoinerLoop {
         state.partitions[partition] = JoinerStatus.Partition(
           counters: machine.counters, waitingFeatures: machine.waitingFeatureCount,
           waitingActions: machine.waitingActionCount, queued: machine.queuedRecordCount,
-          streamTimeMs: machine.streamTimeMs)
+          streamTimeMs: machine.streamTimeMs, state: machine.stateReport)
       }
     }
   }

@@ -10,6 +10,7 @@ final class JoinerStatus: Sendable {
     var waitingActions = 0
     var queued = 0
     var streamTimeMs: Int64?
+    var state = JoinerStateReport()
   }
 
   struct State: Sendable {
@@ -18,6 +19,7 @@ final class JoinerStatus: Sendable {
     var partitions: [PartitionID: Partition] = [:]
     /// Of partitions that have gone to another joiner.
     var retired = JoinerCounters()
+    var retiredState = JoinerStateTotals()
     var items = 0
     var badItems = 0
     var transactions = 0
@@ -65,6 +67,7 @@ final class JoinerStatus: Sendable {
     info.add("queued_records", state.partitions.values.reduce(0) { $0 + $1.queued })
     info.add("transactions", state.transactions, as: .counter)
     info.add("aborted_transactions", state.abortedTransactions, as: .counter)
+    addState(state, to: &info)
     info.addDelays(all.joinDelays)
     info.section("dead_letters")
     for reason in DeadLetterReason.allCases {
@@ -88,6 +91,40 @@ final class JoinerStatus: Sendable {
         ])
     }
     return info
+  }
+}
+
+/// What partitions counted of their disks, over all lives.
+struct JoinerStateTotals: Sendable {
+  var lookups = JoinerLookups()
+  var writes = 0
+  var fullCount = 0
+
+  mutating func add(_ report: JoinerStateReport) {
+    lookups.add(report.lookups)
+    writes += report.writes
+    fullCount += report.fullCount
+  }
+}
+
+extension JoinerStatus {
+  /// How much is kept where.
+  private func addState(_ state: State, to info: inout InfoText) {
+    let reports = state.partitions.values.map(\.state)
+    var totals = state.retiredState
+    for report in reports { totals.add(report) }
+    info.section("state")
+    info.add("state_memory_features", reports.reduce(0) { $0 + $1.memoryFeatures })
+    info.add("state_memory_bytes", reports.reduce(0) { $0 + $1.memoryBytes })
+    info.add("state_disk_features", reports.reduce(0) { $0 + $1.diskFeatures })
+    info.add("state_disk_bytes", reports.reduce(0) { $0 + $1.diskBytes })
+    info.add("state_unwritten_bytes", reports.reduce(0) { $0 + $1.unwrittenBytes })
+    info.add("state_full_partitions", reports.count(where: \.isFull))
+    info.add("state_full", totals.fullCount, as: .counter)
+    info.add("state_writes", totals.writes, as: .counter)
+    info.add("state_memory_hits", totals.lookups.inMemory, as: .counter)
+    info.add("state_disk_lookups", totals.lookups.onDisk, as: .counter)
+    info.add("state_disk_hits", totals.lookups.found, as: .counter)
   }
 }
 

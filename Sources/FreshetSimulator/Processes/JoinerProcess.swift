@@ -26,6 +26,7 @@ final class JoinerProcess: SimulatedProcess, GroupMember {
 
   private struct Joining {
     let machine: JoinerPartition
+    let state: SimulatedState?
     var inputs: [Input]
     var committed: JoinerCommitPoint
   }
@@ -37,6 +38,11 @@ final class JoinerProcess: SimulatedProcess, GroupMember {
   private let consumers: ConsumerGroup
   private let application: InputProducer
   private let config: JoinerConfig
+  /// Where its states are, if it keeps any on disk.
+  private let disk: SimulatedStateDisk?
+  /// Partitions whose state was of no use when it was open.
+  private var useless: Set<Int> = []
+  private var lastStateCheck: [Int: Instant] = [:]
 
   private var joining: [Int: Joining] = [:]
   /// Given by the group; those that are not in `joining` are still to be taken up.
@@ -61,8 +67,9 @@ final class JoinerProcess: SimulatedProcess, GroupMember {
 
   init(
     number: Int, scenario: Scenario, model: SimulatedModel, broker: Broker, consumers: ConsumerGroup,
-    application: InputProducer, world: World, network: Network
+    application: InputProducer, disk: SimulatedStateDisk?, world: World, network: Network
   ) {
+    self.disk = disk
     self.number = number
     self.scenario = scenario
     self.model = model
@@ -78,6 +85,11 @@ final class JoinerProcess: SimulatedProcess, GroupMember {
     config.idleHoldMs = 50
     config.maxQueuedRecords = 16
     config.maxOutputBytes = 2_000
+    if disk != nil {
+      config.maxWaitingFeatureBytes = scenario.joinerMemoryBytes
+      config.maxUnwrittenBytes = scenario.joinerUnwrittenBytes
+      config.closingsInMemory = scenario.joinerClosings
+    }
     self.config = config
     super.init(world: world, network: network, name: "joiner \(number)")
   }
@@ -93,6 +105,8 @@ final class JoinerProcess: SimulatedProcess, GroupMember {
   }
 
   override func didEnd() {
+    disk?.crash(joining.values.compactMap(\.state))
+    lastStateCheck = [:]
     joining = [:]
     assigned = []
     groupEvents = []
@@ -191,7 +205,10 @@ final class JoinerProcess: SimulatedProcess, GroupMember {
 
   /// Starts the machines of assigned partitions where the group has committed.
   private func takeUp(_ then: @escaping () -> Void) {
-    guard let partition = assigned.filter({ joining[$0] == nil }).min() else { return then() }
+    let isDue = { [self] (partition: Int) in
+      lastStateCheck[partition].map { world.now.milliseconds(since: $0) >= 100 } ?? true
+    }
+    guard let partition = assigned.filter({ joining[$0] == nil && isDue($0) }).min() else { return then() }
     let features = TopicPartition(topic: .features, partition: partition)
     broker.call(
       from: self,
@@ -206,13 +223,23 @@ final class JoinerProcess: SimulatedProcess, GroupMember {
         let text = try committed.get()?.metadata
         let point = try text.map { try JoinerCommitPoint(text: $0) } ?? .start
         if point.featureLow < point.featureNext || point.actionLow < point.actionNext { world.met(.joinerRestored) }
-        note("takes up partition {0}", Int64(partition), text: point.text)
+        guard let (state, stateAt) = try openState(partition, point, (featureStart, actionStart)) else {
+          lastStateCheck[partition] = world.now
+          return takeUp(then)
+        }
+        lastStateCheck[partition] = nil
+        note("takes up partition {0}", Int64(partition), text: "\(point.text), on disk \(stateAt?.text ?? "nothing")")
         let machine = try JoinerPartition(
-          config: config, extractor: model.extractor, from: point, itemsAsOf: itemsAsOf, now: world.now)
+          config: config, extractor: model.extractor, from: point, state: state, stateAt: stateAt, itemsAsOf: itemsAsOf,
+          now: world.now)
+        if stateAt == nil, featureStart > point.featureLow || actionStart > point.actionLow {
+          world.fail("the log holds what a state is rebuilt from", "\(name) partition \(partition): \(point.text)")
+        }
         joining[partition] = Joining(
-          machine: machine,
+          machine: machine, state: state,
           inputs: [
-            Input(position: max(point.featureLow, featureStart)), Input(position: max(point.actionLow, actionStart)),
+            Input(position: max(machine.readFrom.features, featureStart)),
+            Input(position: max(machine.readFrom.actions, actionStart)),
           ],
           committed: point)
         takeUp(then)
@@ -222,6 +249,38 @@ final class JoinerProcess: SimulatedProcess, GroupMember {
         world.fail("a joiner takes up what it committed", "\(name) partition \(partition): \(error)")
       }
     }
+  }
+
+  /// The state of a partition on disk and where it is; nil if somebody else has it open or it cannot be read.
+  private func openState(
+    _ partition: Int, _ committed: JoinerCommitPoint, _ logStarts: (features: Int64, actions: Int64)
+  ) throws -> (SimulatedState?, JoinerCommitPoint?)? {
+    guard let disk else { return (nil, nil) }
+    guard let state = disk.open(partition) else { return nil }
+    if useless.remove(partition) != nil { disk.clear(partition) }
+    for _ in 0..<2 {
+      do throws(JoinerStateError) {
+        switch try JoinerStateCheck.run(
+          state, identity: config.stateIdentity(schema: 0, place: "\(partition)"), committed: committed,
+          logStarts: logStarts)
+        {
+        case .empty: return (state, nil)
+        case .usable(let point):
+          world.met(.joinerStateUsed)
+          return (state, point)
+        case .useless(let reason):
+          note("clears the state of partition {0}", Int64(partition), text: reason)
+          disk.clear(partition)
+        }
+      } catch {
+        note("cannot open the state of partition {0}", Int64(partition), text: error.message)
+        if error.kind == .damaged { useless.insert(partition) }
+        state.close()
+        return nil
+      }
+    }
+    world.fail("an empty state can be used", "\(name) partition \(partition)")
+    return nil
   }
 
   // MARK: - Reading
@@ -285,6 +344,15 @@ final class JoinerProcess: SimulatedProcess, GroupMember {
     write(partition)
     switch progress {
     case .outputFull: join(partitions, then)
+    case .commitNeeded:
+      world.met(.joinerCommitNeeded)
+      commit { [self] in join(partitions, then) }
+    case .diskFull: join(partitions.dropFirst(), then)
+    case .stateFailed:
+      note("cannot use the state of partition {0}", Int64(partition), text: state.machine.stateProblem?.message)
+      useless.insert(partition)
+      mustRestart = true
+      join(partitions.dropFirst(), then)
     case .waitingForItems:
       refreshItems { [self] in
         for partition in joining.keys.sorted() { joining[partition]!.machine.itemsRefreshed(asOf: itemsAsOf) }
@@ -372,7 +440,10 @@ final class JoinerProcess: SimulatedProcess, GroupMember {
     isInTransaction = true
     sendOffsets(positions) { [self] in
       endTransaction { [self] in
-        for partition in points.keys.sorted() { joining[partition]?.committed = points[partition]! }
+        for partition in points.keys.sorted() {
+          joining[partition]?.committed = points[partition]!
+          joining[partition]?.machine.committed(points[partition]!, now: world.now)
+        }
         then()
       }
     } failed: {

@@ -17,6 +17,9 @@ public enum Happening: Int, CaseIterable, Sendable, Comparable {
     deltaSplit,
     chunkShared, syncCapped, stateStored, stateRestored, stateSkipped, stateCaughtUpByDeltas, joinerRestored,
     deadLetter, gapDetected
+  // The joiner's state on disk
+  case joinerStateUsed, joinerStateLost, joinerStateOlder, joinerStateUseless, joinerStateLocked, joinerStateDamaged,
+    joinerDiskFull, joinerDiskHit, joinerCommitNeeded, joinerRetention
 
   public static func < (a: Happening, b: Happening) -> Bool { a.rawValue < b.rawValue }
 }
