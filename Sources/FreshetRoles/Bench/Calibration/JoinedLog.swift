@@ -136,6 +136,7 @@ final class JoinedLog {
       case .drained: return
       case .outputFull: continue
       case .waitingForItems: joiner.itemsRefreshed(asOf: UnixTime(milliseconds: .max))
+      case .commitNeeded, .diskFull, .stateFailed: preconditionFailure("a joiner without a disk asks for none")
       }
     }
   }
