@@ -19,9 +19,13 @@ def sums(cluster, *names):
 
 
 def expect_equal_rows(cluster):
-    servers = sums(cluster, "ps0", "ps1")
+    """At rest: what the servers have yet to seal changes their sums without anything being learned."""
+    def equal_sums():
+        servers = sums(cluster, "ps0", "ps1")
+        return servers if sums(cluster, "serve") == servers else None
+
+    servers = wait_until(equal_sums, "the replica has its servers' rows")
     assert len(servers) == 16 and sum(rows for _, _, rows, _ in servers.values()) > 0
-    wait_until(lambda: sums(cluster, "serve") == servers, "the replica has its servers' rows")
     return servers
 
 
