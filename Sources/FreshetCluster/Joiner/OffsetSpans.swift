@@ -8,7 +8,7 @@ struct OffsetSpans {
     var isChanged = true
   }
 
-  private static let recordsOfASpan = 256
+  static let recordsOfASpan = 256
   private let spans = RingQueue<Span>()
   /// First offsets of spans that are on disk and over.
   private var dropped: [Int64] = []

@@ -31,7 +31,7 @@ final class JoinerLoop {
   private let examples: KafkaProducerTopic
   private let deadLetterTopic: KafkaProducerTopic
   private let items: ItemTopicReader
-  private var catalog: ItemCatalog
+  private let catalog: ItemCatalog
   /// By position in the model's list.
   private let enrichments: [(topic: ItemTopicReader, catalog: KeyedCatalog)]
   private let itemReader: JSONRecordReader

@@ -14,14 +14,7 @@ struct EventEncoder: ~Copyable {
     profileRanges.reserveCapacity(profiles.count)
     for (id, user) in profiles {
       let start = profileText.count
-      profileText.append(",\"gender\":")
-      profileText.append(quoted: user.gender)
-      profileText.append(",\"age\":")
-      profileText.append(integer: Int64(user.age))
-      profileText.append(",\"occupation\":")
-      profileText.append(integer: Int64(user.occupation))
-      profileText.append(",\"zip\":")
-      profileText.append(quoted: user.zip)
+      profileText.append(profile: user)
       profileRanges[id] = start..<profileText.count
     }
   }
@@ -107,4 +100,18 @@ struct EventEncoder: ~Copyable {
 
   /// Longer rows are cut in dead-letter records, and their size is told. 64 KiB fit any broker's message limit.
   static let deadLetterPayloadLimitBytes = 65_536
+}
+
+extension JSONBuffer {
+  /// The members that a user's profile adds to an impression, each behind a comma.
+  mutating func append(profile user: MovieLensData.User) {
+    append(",\"gender\":")
+    append(quoted: user.gender)
+    append(",\"age\":")
+    append(integer: Int64(user.age))
+    append(",\"occupation\":")
+    append(integer: Int64(user.occupation))
+    append(",\"zip\":")
+    append(quoted: user.zip)
+  }
 }

@@ -52,6 +52,7 @@ enum ImpressionRecord {
     let offset = Int64(bitPattern: try read(record, &position))
     let userKeyCount = try read(record, &position)
     let itemKeyCount = try read(record, &position)
+    guard StateRecord.isTime(timeMs) else { throw StateRecord.damaged("an impression of the event time \(timeMs)") }
     guard userKeyCount <= UInt16.max, itemKeyCount <= UInt16.max, offset >= 0 else {
       throw StateRecord.damaged(
         "an impression with keys of \(userKeyCount) and \(itemKeyCount) bytes, offset \(offset)")

@@ -28,6 +28,9 @@ enum StateRecord {
     JoinerStateError(.damaged, "the state on disk holds \(what)")
   }
 
+  /// Whether a joiner may have written it as an event time: sums with windows do not overflow.
+  static func isTime(_ milliseconds: Int64) -> Bool { milliseconds.magnitude <= UInt64(JoinerPartition.maxTimeMs) }
+
   // MARK: - Waiting actions
 
   static func value(of action: WaitingAction, requestHash: UInt64) -> [UInt8] {
@@ -58,6 +61,7 @@ enum StateRecord {
       let appendTimeMs: Int64 = try reader.read()
       let number = try reader.readDouble()
       let payload = try reader.readBytes(reader.remaining)
+      guard isTime(timeMs) else { throw reader.malformed("event time \(timeMs)") }
       guard waits == 1 || payload.isEmpty else { throw reader.malformed("a payload that is not waited for") }
       return (
         WaitingAction(
@@ -80,11 +84,12 @@ enum StateRecord {
     key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer
   ) throws(JoinerStateError) -> OffsetSpans.Span {
     guard value.count == 16 else { throw damaged("a span of \(value.count) bytes") }
+    let count = Int64(littleEndian: value.loadUnaligned(fromByteOffset: 8, as: Int64.self))
+    guard (1...Int64(OffsetSpans.recordsOfASpan)).contains(count) else { throw damaged("a span of \(count) records") }
     return OffsetSpans.Span(
       first: try number(key, at: 1),
-      neededUntilMs: Int64(littleEndian: value.loadUnaligned(as: Int64.self)),
-      count: Int(clamping: Int64(littleEndian: value.loadUnaligned(fromByteOffset: 8, as: Int64.self))),
-      isStored: true, isChanged: false)
+      neededUntilMs: Int64(littleEndian: value.loadUnaligned(as: Int64.self)), count: Int(count), isStored: true,
+      isChanged: false)
   }
 
   static func closing(

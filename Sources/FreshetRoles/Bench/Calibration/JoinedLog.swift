@@ -107,16 +107,7 @@ final class JoinedLog {
     features.append(integer: Int64(impression.user))
     features.append(",\"item_id\":")
     features.append(integer: Int64(impression.item))
-    if let profile = profiles[impression.user] {
-      features.append(",\"gender\":")
-      features.append(quoted: profile.gender)
-      features.append(",\"age\":")
-      features.append(integer: Int64(profile.age))
-      features.append(",\"occupation\":")
-      features.append(integer: Int64(profile.occupation))
-      features.append(",\"zip\":")
-      features.append(quoted: profile.zip)
-    }
+    if let profile = profiles[impression.user] { features.append(profile: profile) }
     features.append("}")
   }
 
