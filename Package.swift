@@ -121,7 +121,8 @@ let package = Package(
     tests("FreshetTable", ["FreshetTable", "FreshetTableScript", "CAllocationCount", "FreshetCore"]),
     tests("FreshetModel", ["FreshetModel", "FreshetCore"]),
     tests("FreshetWire", ["FreshetWire", "FreshetCore", .product(name: "NIOCore", package: "swift-nio")]),
-    tests("FreshetCluster", ["FreshetCluster", "FreshetModel", "FreshetTable", "FreshetCore"]),
+    tests(
+      "FreshetCluster", ["FreshetCluster", "FreshetModel", "FreshetTable", "CAllocationCount", "FreshetCore"]),
     tests("FreshetSimulator", ["FreshetSimulator", "FreshetCore"]),
     tests("FreshetKafka", ["FreshetKafka", "FreshetCore", "CRdKafka"]),
     tests("FreshetStore", ["FreshetStore", "FreshetCore"]),

@@ -68,6 +68,7 @@ struct Scenario {
   var negativeRate: Float = 0
   // Settings
   var batchSize = 1
+  var microBatchSize = 1
   var pipelineDepth = 1
   var maximumUnacknowledged = 4
   var queuedExamples = 64
@@ -139,6 +140,7 @@ struct Scenario {
     disorderMs = world.draw(0...400)
     negativeRate = [0, 0.5, 1][world.draw(0...2)]
     batchSize = world.chance(500) ? 1 : world.draw(2...8)
+    microBatchSize = world.draw(1...batchSize)
     pipelineDepth = world.draw(1...4)
     maximumUnacknowledged = world.draw(1...6)
     queuedExamples = world.draw(4...64)

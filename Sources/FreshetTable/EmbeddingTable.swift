@@ -49,6 +49,35 @@ public final class EmbeddingTable {
     }
   }
 
+  /// `gather`, and with each row's weights its optimizer state: what a `RowUpdater` needs to go on from.
+  /// - Parameter states: Room for `fids.count × TableLayout.copiedStateWidth` floats. The last one of each row is 1 if the fid
+  ///   has a row, and 0 if it has not; then state and weights are those that a row begins with.
+  public func gather(
+    _ fids: UnsafeBufferPointer<Fid>, into output: UnsafeMutablePointer<Float>, states: UnsafeMutablePointer<Float>
+  ) {
+    switch layout.optimizer {
+    case .sgd(let kernel): gather(fids, output, states, kernel)
+    case .momentum(let kernel): gather(fids, output, states, kernel)
+    case .adagrad(let kernel): gather(fids, output, states, kernel)
+    case .rmsProp(let kernel): gather(fids, output, states, kernel)
+    case .adam(let kernel): gather(fids, output, states, kernel)
+    case .ftrl(let kernel): gather(fids, output, states, kernel)
+    case .weightsOnly: gather(fids, output, states, WeightsOnly())
+    }
+  }
+
+  @inline(__always)
+  private func gather<Kernel: RowOptimizer>(
+    _ fids: UnsafeBufferPointer<Fid>, _ output: UnsafeMutablePointer<Float>, _ states: UnsafeMutablePointer<Float>,
+    _ kernel: Kernel
+  ) {
+    switch layout.weightFormat {
+    case .float32: core.gather(fids, into: output, states: states, kernel, Float32Storage.self)
+    case .float16: core.gather(fids, into: output, states: states, kernel, Float16Storage.self)
+    case .bfloat16: core.gather(fids, into: output, states: states, kernel, BFloat16Storage.self)
+    }
+  }
+
   /// `gather` for one fid.
   /// - Returns: Whether the fid has a row.
   @discardableResult
@@ -88,13 +117,13 @@ public final class EmbeddingTable {
 
   // MARK: - Changing
 
-  /// Applies one gradient to each fid's row. A fid without a row gets one if it is admitted, else its gradient is dropped and
-  /// counted.
+  /// Applies one gradient after the other to its fid's row. A fid without a row gets one if it is admitted, else its gradient is
+  /// dropped and counted.
   ///
   /// A row of gradients with a NaN or an infinity is skipped and counted.
   /// - Parameters:
-  ///   - fids: Distinct.
-  ///   - gradients: Row-major `fids.count × width`, summed over the batch.
+  ///   - fids: Need not be distinct: gradients of one fid are applied in their order, each as an update of its own.
+  ///   - gradients: Row-major `fids.count × width`.
   ///   - minutes: Event time of the newest example of the batch, in minutes since 1970.
   /// - Complexity: O(fids × width). Growth of the index is spread over insertions; memory comes 2 MiB at a time.
   public func update(_ fids: UnsafeBufferPointer<Fid>, gradients: UnsafePointer<Float>, minutes: UInt32) {

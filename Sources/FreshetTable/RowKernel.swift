@@ -14,29 +14,42 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage> {
     let weights = Storage.byteCount == 4 ? row.assumingMemoryBound(to: Float.self) : scratch
     initializer.write(fid: fid, width: shape.width, into: weights)
     if Storage.byteCount != 4 { storeWeights(weights, to: row) }
+    initializeState(row + shape.weightBytes, weights: weights)
+  }
+
+  /// Writes the optimizer state of a row that has never been updated.
+  @inline(__always)
+  func initializeState(_ first: UnsafeMutableRawPointer, weights: UnsafePointer<Float>) {
     guard Kernel.stateVectors > 0 || Kernel.stateScalars > 0 else { return }
-    let first = row + shape.weightBytes
     let second = first + shape.width &* 4
     forEachBlock { column, count in
       let state = optimizer.initialState(weight: loadFirst(count, weights + column))
       if Kernel.stateVectors > 0 { storeFirst(count, state.first, first + column &* 4) }
       if Kernel.stateVectors > 1 { storeFirst(count, state.second, second + column &* 4) }
     }
-    scalars(row).update(repeating: 0, count: Kernel.stateScalars)
+    scalars(first).update(repeating: 0, count: Kernel.stateScalars)
   }
 
   /// Applies one gradient.
   /// - Parameter noise: Chooses how weights of 16 bits are rounded; any number will do, and different ones are best.
   @inline(__always)
-  func update(_ row: UnsafeMutableRawPointer, gradient given: UnsafePointer<Float>, noise: UInt64) {
+  func update(_ row: UnsafeMutableRawPointer, gradient: UnsafePointer<Float>, noise: UInt64) {
+    update(row, state: row + shape.weightBytes, gradient: gradient, noise: noise)
+  }
+
+  /// Applies one gradient to weights and optimizer state that need not lie one behind the other.
+  @inline(__always)
+  func update(
+    _ row: UnsafeMutableRawPointer, state first: UnsafeMutableRawPointer, gradient given: UnsafePointer<Float>,
+    noise: UInt64
+  ) {
     var gradient = given
     if rules.changesGradient {
       loadWeights(row, into: scratch)
       rules.rewrite(given, weights: scratch, width: shape.width, into: scratch)
       gradient = UnsafePointer(scratch)
     }
-    let step = optimizer.beginStep(scalars(row))
-    let first = row + shape.weightBytes
+    let step = optimizer.beginStep(scalars(first))
     let second = first + shape.width &* 4
     let rawGradient = UnsafeRawPointer(gradient)
     var column = 0
@@ -100,8 +113,8 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage> {
   }
 
   @inline(__always)
-  private func scalars(_ row: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Float> {
-    (row + shape.weightBytes + Kernel.stateVectors &* shape.width &* 4).assumingMemoryBound(to: Float.self)
+  private func scalars(_ state: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Float> {
+    (state + Kernel.stateVectors &* shape.width &* 4).assumingMemoryBound(to: Float.self)
   }
 
   /// Random lanes for rounding, or zeros for a format that does not round.

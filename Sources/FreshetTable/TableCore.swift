@@ -204,6 +204,32 @@ struct TableCore: ~Copyable {
   }
 
   @inline(__always)
+  mutating func gather<Kernel: RowOptimizer, Storage: WeightStorage>(
+    _ fids: UnsafeBufferPointer<Fid>, into output: UnsafeMutablePointer<Float>, states: UnsafeMutablePointer<Float>,
+    _ optimizer: Kernel, _ storage: Storage.Type
+  ) {
+    let kernel = kernel(optimizer, storage)
+    let stateWidth = shape.stateVectors &* shape.width &+ shape.stateScalars
+    forEach(fids, rowBytes: shape.rowBytes, touches: false) { core, _, _, entry in
+      core.row(entry)
+    } work: { core, position, row in
+      let target = output + position &* core.shape.width
+      let state = states + position &* (stateWidth &+ 1)
+      if row != Self.noRow {
+        let address = core.store.row(row)
+        kernel.loadWeights(address, into: target)
+        state.update(
+          from: (address + core.shape.weightBytes).assumingMemoryBound(to: Float.self), count: stateWidth)
+        state[stateWidth] = 1
+      } else {
+        core.layout.initializer.write(fid: fids[position], width: core.shape.width, into: target)
+        kernel.initializeState(state, weights: target)
+        state[stateWidth] = 0
+      }
+    }
+  }
+
+  @inline(__always)
   mutating func update<Kernel: RowOptimizer, Storage: WeightStorage>(
     _ fids: UnsafeBufferPointer<Fid>, gradients: UnsafePointer<Float>, minutes: UInt32, _ optimizer: Kernel,
     _ storage: Storage.Type
@@ -212,7 +238,7 @@ struct TableCore: ~Copyable {
     let kernel = kernel(optimizer, storage)
     let width = shape.width
     forEach(fids, rowBytes: shape.strideBytes, touches: true) { core, position, fid, entry in
-      guard Self.isFinite(gradients + position &* width, width) else {
+      guard areFinite(gradients + position &* width, width) else {
         core.statistics.nonFiniteGradients &+= 1
         return Self.noRow
       }
@@ -242,20 +268,6 @@ struct TableCore: ~Copyable {
       core.store.markTouched(row)
     }
     evictBeyondLimit()
-  }
-
-  @inline(__always)
-  private static func isFinite(_ values: UnsafePointer<Float>, _ count: Int) -> Bool {
-    // x × 0 is 0 for every finite x and NaN for the others.
-    var sum = SIMD8<Float>.zero
-    let raw = UnsafeRawPointer(values)
-    var column = 0
-    while column &+ 8 <= count {
-      sum += raw.loadUnaligned(fromByteOffset: column &* 4, as: SIMD8<Float>.self) * 0
-      column &+= 8
-    }
-    if column < count { sum += loadFirst(count &- column, raw + column &* 4) * 0 }
-    return all(sum .== 0)
   }
 
   mutating func advanceClock(_ minutes: UInt32) {

@@ -40,6 +40,9 @@ public struct TableLayout: Sendable {
   /// Bytes of a row as a cut hands it over: weights in the table's format, filled up to a multiple of 4 with zeros, then
   /// optimizer state in fp32.
   public var rowBytes: Int { RowShape(self).rowBytes }
+  /// Floats that `EmbeddingTable.gather(_:into:states:)` gives of a row beside its weights: the optimizer state, and one that
+  /// says whether the row exists.
+  public var copiedStateWidth: Int { optimizer.stateWidth(for: width) + 1 }
 }
 
 /// Which rows go away by themselves.

@@ -110,3 +110,18 @@ func loadFirst(_ count: Int, _ source: UnsafeRawPointer) -> SIMD8<Float> {
 func storeFirst(_ count: Int, _ value: SIMD8<Float>, _ target: UnsafeMutableRawPointer) {
   fi_store_first8(value, target.assumingMemoryBound(to: Float.self), Int32(truncatingIfNeeded: count))
 }
+
+/// Whether none of the values is a NaN or an infinity.
+@inline(__always)
+func areFinite(_ values: UnsafePointer<Float>, _ count: Int) -> Bool {
+  // x × 0 is 0 for every finite x and NaN for the others.
+  var sum = SIMD8<Float>.zero
+  let raw = UnsafeRawPointer(values)
+  var column = 0
+  while column &+ 8 <= count {
+    sum += raw.loadUnaligned(fromByteOffset: column &* 4, as: SIMD8<Float>.self) * 0
+    column &+= 8
+  }
+  if column < count { sum += loadFirst(count &- column, raw + column &* 4) * 0 }
+  return all(sum .== 0)
+}

@@ -11,7 +11,7 @@ extension BenchCommand {
         Each rating is an impression; those from --stars on have an action, the others have none. They go through joiner, \
         trainer, parameter server and replica in one process. The last part is scored, without sampling, before it is \
         learned. ratio: mean predicted / mean observed, 1 is calibrated. uncorrected: what it would be without the correction \
-        for dropped negatives. joiner.emit, joiner.window_ms, trainer.batch_size and the model are the configuration's.
+        for dropped negatives. joiner.emit, joiner.window_ms, trainer.batch_size, trainer.micro_batch_size and the model are the configuration's.
         """)
 
     @OptionGroup var configuration: ConfigurationOptions
@@ -39,7 +39,8 @@ extension BenchCommand {
       let report = try CalibrationBenchmark(
         CalibrationBenchmark.Settings(
           data: data, negativeRate: negativeRate, stars: stars, unrated: unrated, heldOut: heldOut, rounds: rounds,
-          batchSize: loaded.trainer.batchSize, emit: loaded.joiner.emit, windowMs: loaded.joiner.windowMs, seed: seed),
+          batchSize: loaded.trainer.batchSize, microBatchSize: loaded.trainer.microBatchSize, emit: loaded.joiner.emit,
+          windowMs: loaded.joiner.windowMs, seed: seed),
         model: loaded.model
       ).run()
       let encoder = JSONEncoder()

@@ -51,13 +51,13 @@ import Testing
 
   @Test func aPullIsVersionSectionsAndFids() {
     let bytes = TestSection.pull([
-      TestSection(shard: ShardID(0x0102), table: 3, fids: [5]),
+      TestSection(shard: ShardID(0x0102), table: 3, fids: [5], withState: true),
       TestSection(shard: ShardID(4), table: 0, fids: [6, .max]),
     ])
     #expect(
       bytes == [
-        1, 2, 0,
-        2, 1, 3, 0, 1, 0, 0, 0,
+        2, 2, 0,
+        2, 1, 3, 1, 1, 0, 0, 0,
         4, 0, 0, 0, 2, 0, 0, 0,
         5, 0, 0, 0, 0, 0, 0, 0,
         6, 0, 0, 0, 0, 0, 0, 0,

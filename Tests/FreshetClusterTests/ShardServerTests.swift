@@ -240,6 +240,33 @@ import Testing
     #expect(first.contains { $0 != 0 })
   }
 
+  @Test func aPullGivesOptimizerStatesToSectionsThatAskForThem() throws {
+    let model = TestModel.deep
+    let server = model.server(of: map)
+    let epoch = server.claim(partition).epoch
+    let fids = (0..<2).map { TestModel.fid(of: a, map: map, number: $0) }
+    func section(_ table: Int, _ fids: [Fid], _ gradients: [Float] = [], withState: Bool = false) -> TestSection {
+      TestSection(shard: a, table: table, fids: fids, gradients: gradients, withState: withState)
+    }
+    let push = TestSection.push([section(0, [fids[0]], [1, 2, 3, 4])])
+    _ = try server.push(push, partition, epoch, -1, 1)
+    let reply = try server.pull(
+      TestSection.pull([section(0, fids, withState: true), section(1, [fids[0]]), section(1, fids, withState: true)]))
+    let states = model.tables.layouts.map(\.copiedStateWidth)
+    #expect(states[0...1] == [5, 1], "Adagrad has as much state as weights, SGD none")
+    #expect(reply.count == 2 * (4 + 5) + 4 + 2 * (4 + 1))
+    let table = server.shards[Int(a.value)]!.tables[0]
+    let row = try #require(table.row(fids[0]))
+    #expect(Array(reply[0..<4]) + Array(reply[8..<12]) == row)
+    #expect(reply[12] == 1, "the first row exists")
+    #expect(Array(reply[4..<8]) == table.weights(fids[1]).weights)
+    #expect(Array(reply[13..<18]) == [0.1, 0.1, 0.1, 0.1, 0], "the second one begins so")
+    #expect(reply.suffix(2) == [0, 0])
+    #expect(throws: ClusterError.self, "a push has no use for states") {
+      try server.push(TestSection.push([section(0, [fids[0]], [1, 2, 3, 4], withState: true)]), partition, epoch, 1, 2)
+    }
+  }
+
   @Test func aReportIsCountedExactlyOnceAndOnlyByItsShard() throws {
     let epoch = server.claim(partition).epoch
     #expect(ShardServer.reportShard(of: partition, shardCount: 4) == b)

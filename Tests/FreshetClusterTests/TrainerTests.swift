@@ -14,7 +14,8 @@ import Testing
   func trainer(allowsGap: Bool = false, depth: Int = 1, batchSize: Int = 4) -> Trainer {
     Trainer(
       configuration: Trainer.Configuration(
-        tables: model.tables, map: map, batchSize: batchSize, pipelineDepth: depth, maximumUnacknowledged: 4,
+        tables: model.tables, map: map, batchSize: batchSize, microBatchSize: .max, pipelineDepth: depth,
+        maximumUnacknowledged: 4,
         allowsGap: allowsGap, seed: 1))
   }
 

@@ -1,3 +1,4 @@
+import CAllocationCount
 import FreshetCore
 import FreshetModel
 import Testing
@@ -38,7 +39,7 @@ import Testing
     let examples = (0..<40).map { model.example(offset: Int64($0), fids: 9, random: &random) }
     let batch = model.batch(examples)
     var naive = NaiveModel(model)
-    let step = TrainingStep(tables: model.tables, map: map)
+    let step = TrainingStep(tables: model.tables, map: map, microBatchSize: .max)
     // The object is used again: a large batch, a part in the middle of another, a small one.
     for range in [0..<25, 25..<26, 26..<40] {
       step.begin(batch.slice(range))
@@ -90,7 +91,7 @@ import Testing
     let map = ShardMap(shardCount: 5, serverCount: 2)
     var random = SeededGenerator(seed: 4)
     let batch = model.batch([model.example(offset: 0, fids: 9, random: &random)])
-    let step = TrainingStep(tables: model.tables, map: map)
+    let step = TrainingStep(tables: model.tables, map: map, microBatchSize: .max)
     step.begin(batch.slice(0..<1))
     var writer = BinaryWriter(capacity: 64)
     step.encodePull(ServerID(0), into: &writer)
@@ -123,7 +124,95 @@ import Testing
     try expectNaiveTraining(model.changed { $0.audit = true }, serverCount: 2, batchSize: 4)
   }
 
-  func expectNaiveTraining(_ model: TestModel, serverCount: Int, batchSize: Int) throws {
+  /// Within a batch each micro-batch sees what those before it taught, and the servers arrive at the same rows.
+  @Test(arguments: [(1, 1), (2, 3), (3, 16)])
+  func microBatchesLearnOneAfterTheOther(serverCount: Int, microBatchSize: Int) throws {
+    try expectNaiveTraining(model, serverCount: serverCount, batchSize: 16, microBatchSize: microBatchSize)
+  }
+
+  /// A trainer that goes on from its copies learns what one learns that pulls rows anew for each micro-batch: the same bits.
+  @Test(arguments: [1, 3, 7])
+  func copiesAreAsGoodAsRowsThatArePulledAnew(microBatchSize: Int) throws {
+    // The dense tensors stand still, as they take one step for each pull.
+    let model = model.changed { $0.network.optimizer = .sgd(learningRate: 0) }
+    var random = SeededGenerator(seed: 8)
+    let examples = (0..<60).map { model.example(offset: Int64($0), fids: 12, random: &random) }
+    let whole = try train(model, examples, batchSize: 20, microBatchSize: microBatchSize)
+    let again = try train(model, examples, batchSize: 20, microBatchSize: microBatchSize)
+    let apart = try train(model, examples, batchSize: microBatchSize, cutAt: 20, microBatchSize: .max)
+    let coarse = try train(model, examples, batchSize: 20, microBatchSize: .max)
+    #expect(whole == apart)
+    #expect(whole == again)
+    #expect(whole != coarse)
+  }
+
+  /// - Returns: What two servers hold, to the bit.
+  func train(
+    _ model: TestModel, _ examples: [TestExample], batchSize: Int, cutAt: Int = .max, microBatchSize: Int
+  ) throws -> [UInt64] {
+    let map = ShardMap(shardCount: 5, serverCount: 2)
+    let servers = (0..<2).map { model.server($0, of: map) }
+    let epochs = servers.map { $0.claim(PartitionID(0)).epoch }
+    let batch = model.batch(examples)
+    let step = TrainingStep(tables: model.tables, map: map, microBatchSize: microBatchSize)
+    var first = 0
+    while first < examples.count {
+      let end = min(examples.count, first + batchSize, cutAt == .max ? .max : (first / cutAt + 1) * cutAt)
+      step.begin(batch.slice(first..<end))
+      for (number, server) in servers.enumerated() {
+        var writer = BinaryWriter(capacity: 64)
+        step.encodePull(ServerID(number), into: &writer)
+        #expect(writer.count <= step.pullByteCount(ServerID(number)))
+        try server.pull(writer.bytes).withUnsafeBytes { _ = try step.accept($0, from: ServerID(number)) }
+      }
+      step.compute()
+      for (number, server) in servers.enumerated() {
+        var writer = BinaryWriter(capacity: 64)
+        step.encodePush(ServerID(number), reportsHere: true, into: &writer)
+        #expect(writer.count <= step.pushByteCount(ServerID(number)))
+        _ = try server.push(writer.bytes, PartitionID(0), epochs[number], first == 0 ? -1 : Int64(first), Int64(end))
+      }
+      first = end
+    }
+    return servers.map(\.contentChecksum)
+  }
+
+  /// In steady state a batch allocates nothing, however it is divided.
+  @Test(arguments: [1, 5, Int.max])
+  func aStepAllocatesNothingOnceItHasSeenItsLargestBatch(microBatchSize: Int) throws {
+    let map = ShardMap(shardCount: 5, serverCount: 1)
+    let server = model.server(of: map)
+    var random = SeededGenerator(seed: 9)
+    let batch = model.batch((0..<40).map { model.example(offset: Int64($0), fids: 30, random: &random) })
+    let step = TrainingStep(tables: model.tables, map: map, microBatchSize: microBatchSize)
+    let slices = [batch.slice(0..<40), batch.slice(7..<20)]
+    var replies: [[Float]] = []
+    for slice in slices {
+      step.begin(slice)
+      var pull = BinaryWriter(capacity: 64)
+      step.encodePull(ServerID(0), into: &pull)
+      replies.append(try server.pull(pull.bytes))
+    }
+    var writer = BinaryWriter(capacity: 1 << 20)
+    func work() throws {
+      for number in slices.indices {
+        step.begin(slices[number])
+        writer.removeAll()
+        step.encodePull(ServerID(0), into: &writer)
+        try replies[number].withUnsafeBytes { _ = try step.accept($0, from: ServerID(0)) }
+        step.compute()
+        writer.removeAll()
+        step.encodePush(ServerID(0), reportsHere: true, into: &writer)
+      }
+    }
+    try work()
+    try work()
+    let start = freshet_allocation_count()
+    for _ in 0..<10 { try work() }
+    #expect(freshet_allocation_count() - start == 0)
+  }
+
+  func expectNaiveTraining(_ model: TestModel, serverCount: Int, batchSize: Int, microBatchSize: Int = .max) throws {
     var options = ClusterHarness.Options()
     options.model = model
     options.servers = serverCount
@@ -133,6 +222,7 @@ import Testing
     options.examples = 300
     options.fids = 20
     options.batchSize = batchSize...batchSize
+    options.microBatchSize = microBatchSize
     options.pipelineDepth = 1...1
     let harness = ClusterHarness(options, seed: UInt64(serverCount))
     #expect(harness.run(limit: 50_000))
@@ -140,7 +230,7 @@ import Testing
     var trained = 0
     for batch in harness.batches {
       let examples = harness.logs[0].examples.filter { $0.offset >= batch.from.value && $0.offset < batch.to.value }
-      naive.train(examples)
+      naive.train(examples, microBatchSize: microBatchSize)
       trained += examples.count
     }
     #expect(trained == 300)

@@ -31,7 +31,7 @@ import Testing
         partition: PartitionID(0), offset: Offset(Int64($0)), key: nil,
         value: Array(#"{"item_id":\#($0),"year":\#(1990 + $0)}"#.utf8))
     }
-    let server = try TrainedServer(Self.model, items: items, batchSize: 4)
+    let server = try TrainedServer(Self.model, items: items, batchSize: 4, microBatchSize: 4)
     try server.synchronise()
     server.apply([Self.user(#"{"user_id":7,"gender":"F","age":25,"occupation":3,"zip":"48067","name":"x"}"#)])
     return server

@@ -1,10 +1,11 @@
 import FreshetCore
 
-/// `PULL`: the weights of some rows. Reply: their weights as packed floats, section by section in the request's order.
+/// `PULL`: the weights of some rows. Reply: packed floats, section by section in the request's order. First the weights of a
+/// section's rows; then, if it asks for state, for each row its optimizer state and 1 or 0 for whether it exists.
 ///
-/// Layout: `u8 version = 1`, sections (`RowSectionsCodec`), then all fids, `u64` each.
+/// Layout: `u8 version = 2`, sections (`RowSectionsCodec`), then all fids, `u64` each.
 public enum PullRequest {
-  public static let version: UInt8 = 1
+  public static let version: UInt8 = 2
 
   public static func encode(sections: [RowSection], fids: UnsafeBufferPointer<Fid>, into writer: inout BinaryWriter) {
     writer.write(version)

@@ -31,7 +31,10 @@ public struct BatchReport: Sendable, Equatable {
   }
 }
 
-/// The body of `PUSH partition epoch from to body`: the summed gradients of the examples in `from ..< to`.
+/// The body of `PUSH partition epoch from to body`: the gradients of the examples in `from ..< to`.
+///
+/// A section may name a fid several times, once for each micro-batch in which it occurred: its gradients are applied one after
+/// the other, in this order.
 ///
 /// Layout: `u8 version = 1`, `u32 minutes` (newest event time), `u8` whether a report follows, the report, sections
 /// (`RowSectionsCodec`), all fids (`u64`), all gradients (`f32`, one row of the table's width for each fid).
@@ -45,12 +48,17 @@ public enum PushRequest {
     minutes: UInt32, report: BatchReport?, sections: [RowSection], fids: UnsafeBufferPointer<Fid>,
     into writer: inout BinaryWriter
   ) {
+    encodeHead(minutes: minutes, report: report, into: &writer)
+    RowSectionsCodec.encode(sections, into: &writer)
+    writer.write(fids: fids)
+  }
+
+  /// Everything up to the sections.
+  static func encodeHead(minutes: UInt32, report: BatchReport?, into writer: inout BinaryWriter) {
     writer.write(version)
     writer.write(minutes)
     writer.write(UInt8(report == nil ? 0 : 1))
     if let report { encode(report, into: &writer) }
-    RowSectionsCodec.encode(sections, into: &writer)
-    writer.write(fids: fids)
   }
 
   private static func encode(_ report: BatchReport, into writer: inout BinaryWriter) {

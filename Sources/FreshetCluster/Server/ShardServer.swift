@@ -156,7 +156,7 @@ public final class ShardServer {
       })
   }
 
-  /// The weights that a `PullRequest` asks for, valid until the next command.
+  /// The weights, and optimizer states, that a `PullRequest` asks for; valid until the next command.
   public func pull(_ request: UnsafeRawBufferPointer) throws(ClusterError) -> UnsafeBufferPointer<Float> {
     do throws(MalformedBlob) {
       var reader = BinaryReader(request, what: "PULL request")
@@ -174,9 +174,16 @@ public final class ShardServer {
       var first = 0
       for section in sections {
         let table = shards[Int(section.shard.value)]!.tables[section.table]
-        table.gather(UnsafeBufferPointer(rebasing: fids[first..<first + section.count]), into: target)
+        let wanted = UnsafeBufferPointer(rebasing: fids[first..<first + section.count])
         first += section.count
+        let weights = target
         target += section.count * table.layout.width
+        if section.withState {
+          table.gather(wanted, into: weights, states: target)
+          target += section.count * table.layout.copiedStateWidth
+        } else {
+          table.gather(wanted, into: weights)
+        }
       }
     }
     statistics.pulls += 1
@@ -214,6 +221,9 @@ public final class ShardServer {
       try reader.finish()
     } catch {
       throw ClusterError(error)
+    }
+    guard !sections.contains(where: \.withState) else {
+      throw ClusterError(.mismatch, "push of partition \(partition): a section asks for state, which pulls do")
     }
     let expected = try checkSections()
     guard floats == expected else {
@@ -308,7 +318,8 @@ public final class ShardServer {
         throw ClusterError(.mismatch, "fid \(fid) does not belong to shard \(shard)")
       }
       first += section.count
-      floats += section.count * configuration.layouts[section.table].width
+      let layout = configuration.layouts[section.table]
+      floats += section.count * (layout.width + (section.withState ? layout.copiedStateWidth : 0))
     }
     return floats
   }

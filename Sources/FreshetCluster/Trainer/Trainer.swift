@@ -12,6 +12,8 @@ public final class Trainer {
     public let map: ShardMap
     /// Examples in a batch, at most.
     public let batchSize: Int
+    /// Examples of a batch that do not see what the others of them taught (`TrainingStep`).
+    public let microBatchSize: Int
     /// Batches of a partition that may be between their pull and their push.
     public let pipelineDepth: Int
     /// Batches of a partition that may be pushed and not acknowledged.
@@ -21,13 +23,14 @@ public final class Trainer {
     public let seed: UInt64
 
     public init(
-      tables: ModelTables, map: ShardMap, batchSize: Int, pipelineDepth: Int, maximumUnacknowledged: Int,
-      allowsGap: Bool, seed: UInt64
+      tables: ModelTables, map: ShardMap, batchSize: Int, microBatchSize: Int, pipelineDepth: Int,
+      maximumUnacknowledged: Int, allowsGap: Bool, seed: UInt64
     ) {
-      precondition(batchSize > 0 && pipelineDepth > 0 && maximumUnacknowledged > 0)
+      precondition(batchSize > 0 && microBatchSize > 0 && pipelineDepth > 0 && maximumUnacknowledged > 0)
       self.tables = tables
       self.map = map
       self.batchSize = batchSize
+      self.microBatchSize = microBatchSize
       self.pipelineDepth = pipelineDepth
       self.maximumUnacknowledged = maximumUnacknowledged
       self.allowsGap = allowsGap
@@ -56,6 +59,9 @@ public final class Trainer {
   private var hasFailed = false
   private var isStopping = false
   public private(set) var statistics = Statistics()
+  /// Gets the logits of each batch, row-major `examples × tasks`, once they are computed; valid during the call. An example that
+  /// is trained again after a fault is predicted again.
+  public var predictionObserver: ((PartitionID, UnsafeBufferPointer<Float>) -> Void)?
 
   public init(configuration: Configuration) { self.configuration = configuration }
 
@@ -279,7 +285,7 @@ public final class Trainer {
     }
     actions.append(.consumed(partition, attempt: state.attempt, count: end - first))
     for server in 0..<configuration.map.serverCount {
-      var writer = BinaryWriter(capacity: 4096)
+      var writer = BinaryWriter(capacity: step.pullByteCount(ServerID(server)))
       step.encodePull(ServerID(server), into: &writer)
       actions.append(
         .pull(ServerID(server), partition, attempt: state.attempt, batch: batchNumber, body: writer.bytes))
@@ -301,6 +307,7 @@ public final class Trainer {
     // Servers answer in order, so the first batch is always the first to be complete.
     precondition(position == 0)
     flight.step.compute()
+    predictionObserver?(partition, flight.step.logits)
     partitions[partition]!.inFlight.removeFirst()
     push(partition, flight, hasExamples: true)
     startBatches(partition)
@@ -312,7 +319,7 @@ public final class Trainer {
     let reportServer = map.owner(of: ShardServer.reportShard(of: partition, shardCount: map.shardCount))
     for number in 0..<map.serverCount {
       let server = ServerID(number)
-      var writer = BinaryWriter(capacity: 32 << 10)
+      var writer = BinaryWriter(capacity: hasExamples ? flight.step.pushByteCount(server) : 64)
       if hasExamples {
         flight.step.encodePush(server, reportsHere: server == reportServer, into: &writer)
       } else {
@@ -358,7 +365,9 @@ public final class Trainer {
   }
 
   private func takeStep() -> TrainingStep {
-    freeSteps.popLast() ?? TrainingStep(tables: configuration.tables, map: configuration.map)
+    freeSteps.popLast()
+      ?? TrainingStep(
+        tables: configuration.tables, map: configuration.map, microBatchSize: configuration.microBatchSize)
   }
 
   private func recycle(_ flights: [PartitionTraining.InFlight]) {

@@ -5,58 +5,64 @@ import FreshetTable
 /// One batch on its way through a trainer: which rows it needs from which server, forward, backward, and which gradients go
 /// where.
 ///
-/// Rows are laid out server by server, within a server by shard and table, so that a server's reply and its push are
-/// contiguous. The object is used again for later batches and allocates nothing once it has seen its largest one.
+/// The batch is worked off in micro-batches. After each one the trainer takes the optimizer's step on its own copies of the rows, so
+/// that the next one sees what it taught, and the push carries the gradients one by one: the servers, which apply them in the
+/// same order with the same code, arrive at the same rows. Dense tensors take one step a batch. The object is used again for
+/// later batches and allocates nothing once it has seen its largest one.
 final class TrainingStep {
   private let tables: ModelTables
   private let map: ShardMap
+  private let microBatchSize: Int
   private let network: Network
   private let width: Int
   private let taskCount: Int
-  /// Dense chunks of each server, by shard: (section, chunk numbers).
-  private let denseSections: [[(section: RowSection, chunks: [Int])]]
+  private let batchRows: BatchRows
+  /// By slot table. Empty if batches are not divided.
+  private let updaters: [RowUpdater]
+  private let stateStride: Int
+  /// Of each server, by shard: the dense table's section and, one section's behind the other's, the numbers of its chunks.
+  private let denseSections: [[RowSection]]
+  private let denseChunks: [[Int]]
 
   private(set) var examples = 0
   private var minutes: UInt32 = 0
   private var report = BatchReport(
     tasks: [], exampleCount: 0, oldestIngest: UnixTime(milliseconds: 0), newestIngest: UnixTime(milliseconds: 0))
 
-  private var deduplicator = FidDeduplicator()
-  private var occurrences: [Int32] = []
-  private var starts: [Int32] = []
   private var dense: [Float] = []
   private var labels: [Float] = []
   private var exampleWeights: [Float] = []
   private var negativeRates: [Float] = []
   private var origins: [ExampleOrigin] = []
   private var requestHashes: [UInt64] = []
-
-  /// By group (server, shard, table): rows before it, and its end.
-  private var groupStarts: [Int] = []
-  private var orderedFids: [Fid] = []
-  private var positions: [Int32] = []
-  /// By server.
-  private var embeddingSections: [[RowSection]]
-  private var embeddingRows: [Range<Int>]
   /// Of the batch's fids, if the model has an audit.
   private var audit: OccurrenceCounts?
 
   private let rows = FloatBuffer()
+  private let states = FloatBuffer()
   private let rowGradients = FloatBuffer()
   private let parameters = FloatBuffer()
   private let parameterGradients = FloatBuffer()
   private let logitGradients = FloatBuffer()
+  private let batchLogits = FloatBuffer()
   private var awaited = 0
   private var received: [Bool]
 
-  init(tables: ModelTables, map: ShardMap) {
+  /// - Parameter microBatchSize: Examples that do not see what the others of them taught. From the batch's size on there are no
+  ///   steps within the batch, and no optimizer state is pulled.
+  init(tables: ModelTables, map: ShardMap, microBatchSize: Int) {
+    precondition(microBatchSize > 0)
     self.tables = tables
     self.map = map
+    self.microBatchSize = microBatchSize
     network = tables.makeNetwork()
     width = tables.shape.rowWidth
     taskCount = tables.shape.tasks
-    embeddingSections = Array(repeating: [], count: map.serverCount)
-    embeddingRows = Array(repeating: 0..<0, count: map.serverCount)
+    batchRows = BatchRows(tables: tables, map: map)
+    let slotLayouts = tables.layouts.prefix(tables.slotTableCount)
+    let stateStride = slotLayouts.reduce(0) { max($0, $1.copiedStateWidth) }
+    self.stateStride = stateStride
+    updaters = slotLayouts.map { RowUpdater(layout: $0, stateStride: stateStride) }
     received = Array(repeating: false, count: map.serverCount)
     audit = tables.auditTable.map { OccurrenceCounts(table: $0, map: map) }
     var byShard: [Int: [Int]] = [:]
@@ -65,10 +71,10 @@ final class TrainingStep {
     }
     denseSections = (0..<map.serverCount).map { server in
       map.shards(of: ServerID(server)).compactMap { shard in
-        guard let chunks = byShard[Int(shard.value)] else { return nil }
-        return (RowSection(shard: shard, table: tables.denseTable, count: chunks.count), chunks)
+        byShard[Int(shard.value)].map { RowSection(shard: shard, table: tables.denseTable, count: $0.count) }
       }
     }
+    denseChunks = denseSections.map { sections in sections.flatMap { byShard[Int($0.shard.value)]! } }
     parameters.reserve(tables.denseLayout.paddedCount)
     parameterGradients.reserve(tables.denseLayout.paddedCount)
     parameterGradients.start.update(repeating: 0, count: tables.denseLayout.paddedCount)
@@ -76,35 +82,20 @@ final class TrainingStep {
 
   // MARK: - Before the pull
 
-  /// Takes up a batch and groups its distinct fids by server, shard and table.
+  /// Whether the trainer goes on from its own copies of rows.
+  private var hasSteps: Bool { microBatchSize < examples }
+
+  /// Takes up a batch and lays out its rows.
   func begin(_ slice: ExampleSlice) {
-    let batch = slice.batch
     examples = slice.count
-    let slots = batch.layout.slotCount
-    let fidRange = slice.fidRange
-    deduplicator.begin(occurrences: fidRange.count)
-    occurrences.removeAll(keepingCapacity: true)
-    starts.removeAll(keepingCapacity: true)
-    let firstStart = slice.examples.lowerBound * slots
-    let startCount = examples * slots + 1
-    batch.fids.withUnsafeBufferPointer { fids in
-      batch.slotStarts.withUnsafeBufferPointer { slotStarts in
-        for index in 0..<startCount { starts.append(slotStarts[firstStart &+ index] &- Int32(fidRange.lowerBound)) }
-        var slot = 0
-        for index in 0..<startCount - 1 {
-          let table = UInt8(truncatingIfNeeded: tables.tableOfSlot[slot])
-          for position in Int(slotStarts[firstStart &+ index])..<Int(slotStarts[firstStart &+ index &+ 1]) {
-            occurrences.append(deduplicator.number(of: fids[position], table: table))
-          }
-          slot = slot &+ 1 == slots ? 0 : slot &+ 1
-        }
-        audit?.count(UnsafeBufferPointer(rebasing: fids[fidRange]))
-      }
+    batchRows.layOut(slice, microBatchSize: microBatchSize, withState: hasSteps)
+    if audit != nil {
+      slice.batch.fids.withUnsafeBufferPointer { audit?.count(UnsafeBufferPointer(rebasing: $0[slice.fidRange])) }
     }
     copyLabels(slice)
-    group()
-    rows.reserve(orderedFids.count * width)
-    rowGradients.reserve(orderedFids.count * width)
+    rows.reserve(batchRows.pulledFids.count * width)
+    if hasSteps { states.reserve(batchRows.pulledFids.count * stateStride) }
+    rowGradients.reserve(batchRows.pushedFids.count * width)
     awaited = map.serverCount
     for server in received.indices { received[server] = false }
   }
@@ -115,6 +106,8 @@ final class TrainingStep {
     let denseCount = batch.layout.denseCount
     dense.removeAll(keepingCapacity: true)
     dense.append(contentsOf: batch.dense[range.lowerBound * denseCount..<range.upperBound * denseCount])
+    // Its memory has an address.
+    if dense.isEmpty { dense.append(0) }
     labels.removeAll(keepingCapacity: true)
     labels.append(contentsOf: batch.labels[range.lowerBound * taskCount..<range.upperBound * taskCount])
     exampleWeights.removeAll(keepingCapacity: true)
@@ -139,61 +132,24 @@ final class TrainingStep {
     report.newestIngest = UnixTime(milliseconds: newestIngest)
   }
 
-  /// Counting sort of the distinct fids by (server, shard, table).
-  private func group() {
-    let embeddingTables = tables.slotTableCount
-    let groupCount = map.shardCount * embeddingTables
-    let distinct = deduplicator.fids.count
-    // Holds each fid's group first, then its position.
-    positions.removeAll(keepingCapacity: true)
-    groupStarts.removeAll(keepingCapacity: true)
-    groupStarts.append(contentsOf: repeatElement(0, count: groupCount))
-    for number in 0..<distinct {
-      let shard = ShardMap.shardIndex(of: deduplicator.fids[number], shardCount: map.shardCount)
-      let group = shard &* embeddingTables &+ Int(deduplicator.tables[number])
-      positions.append(Int32(truncatingIfNeeded: group))
-      groupStarts[group] &+= 1
-    }
-    var next = 0
-    for server in 0..<map.serverCount {
-      let first = next
-      embeddingSections[server].removeAll(keepingCapacity: true)
-      for shard in 0..<map.shardCount where map.owners[shard].value == server {
-        for table in 0..<embeddingTables {
-          let count = groupStarts[shard * embeddingTables + table]
-          groupStarts[shard * embeddingTables + table] = next
-          next += count
-          if count > 0 {
-            embeddingSections[server].append(RowSection(shard: ShardID(shard), table: table, count: count))
-          }
-        }
-      }
-      embeddingRows[server] = first..<next
-    }
-    if orderedFids.count < distinct { orderedFids = [Fid](repeating: 0, count: max(distinct, orderedFids.count * 2)) }
-    for number in 0..<distinct {
-      let group = Int(positions[number])
-      let position = groupStarts[group]
-      groupStarts[group] = position + 1
-      orderedFids[position] = deduplicator.fids[number]
-      positions[number] = Int32(truncatingIfNeeded: position)
-    }
-    for index in occurrences.indices { occurrences[index] = positions[Int(occurrences[index])] }
+  /// Bytes of `encodePull`, or a little more.
+  func pullByteCount(_ server: ServerID) -> Int {
+    let sections = batchRows.pullSections[server.value].count + denseSections[server.value].count
+    return 16 + sections * 8 + (batchRows.pullRanges[server.value].count + denseChunks[server.value].count) * 8
   }
 
   /// The `PULL` for one server. Servers without embedding rows are asked for their dense chunks all the same.
   func encodePull(_ server: ServerID, into writer: inout BinaryWriter) {
-    let range = embeddingRows[server.value]
+    let range = batchRows.pullRanges[server.value]
     writer.write(PullRequest.version)
-    RowSectionsCodec.encode(embeddingSections[server.value] + denseSections[server.value].map(\.section), into: &writer)
-    orderedFids.withUnsafeBufferPointer { writer.write(fids: UnsafeBufferPointer(rebasing: $0[range])) }
+    RowSectionsCodec.encode(
+      batchRows.pullSections[server.value], denseSections[server.value], into: &writer)
+    writer.write(fids: UnsafeBufferPointer(start: batchRows.pulledFids.start + range.lowerBound, count: range.count))
     writeDenseFids(server, into: &writer)
   }
 
   private func writeDenseFids(_ server: ServerID, into writer: inout BinaryWriter) {
-    for (_, chunks) in denseSections[server.value] {
-      for chunk in chunks { writer.write(DenseLayout.fid(ofChunk: chunk)) }
-    }
+    for chunk in denseChunks[server.value] { writer.write(DenseLayout.fid(ofChunk: chunk)) }
   }
 
   // MARK: - Between pull and push
@@ -201,105 +157,153 @@ final class TrainingStep {
   /// Takes a server's reply to the pull.
   /// - Returns: Whether all servers have answered.
   func accept(_ reply: UnsafeRawBufferPointer, from server: ServerID) throws(ClusterError) -> Bool {
-    let range = embeddingRows[server.value]
-    let denseChunks = denseSections[server.value].reduce(0) { $0 + $1.chunks.count }
-    let expected = (range.count * width + denseChunks * DenseLayout.chunkWidth) * 4
-    guard reply.count == expected, !received[server.value] else {
+    let denseChunks = denseChunks[server.value]
+    let expected = batchRows.pullSections[server.value].reduce(denseChunks.count * DenseLayout.chunkWidth) {
+      $0 + $1.count * (width + ($1.withState ? tables.layouts[$1.table].copiedStateWidth : 0))
+    }
+    guard reply.count == expected * 4, !received[server.value] else {
       throw ClusterError(
-        .mismatch, "server \(server) answered a pull with \(reply.count) bytes, \(expected) were expected once")
+        .mismatch, "server \(server) answered a pull with \(reply.count) bytes, \(expected * 4) were expected once")
     }
     received[server.value] = true
     awaited -= 1
-    let embeddingBytes = range.count * width * 4
-    UnsafeMutableRawBufferPointer(start: rows.start + range.lowerBound * width, count: embeddingBytes)
-      .copyMemory(from: UnsafeRawBufferPointer(rebasing: reply[..<embeddingBytes]))
-    var position = embeddingBytes
-    let chunkBytes = DenseLayout.chunkWidth * 4
-    for (_, chunks) in denseSections[server.value] {
-      for chunk in chunks {
-        UnsafeMutableRawBufferPointer(start: parameters.start + chunk * DenseLayout.chunkWidth, count: chunkBytes)
-          .copyMemory(from: UnsafeRawBufferPointer(rebasing: reply[position..<position + chunkBytes]))
-        position += chunkBytes
-      }
+    var source = reply.baseAddress
+    func take(_ count: Int, to target: UnsafeMutablePointer<Float>) {
+      guard count > 0, let from = source else { return }
+      UnsafeMutableRawPointer(target).copyMemory(from: from, byteCount: count * 4)
+      source = from + count * 4
     }
+    var row = batchRows.pullRanges[server.value].lowerBound
+    for section in batchRows.pullSections[server.value] {
+      take(section.count * width, to: rows.start + row * width)
+      if section.withState {
+        let stateWidth = tables.layouts[section.table].copiedStateWidth
+        if stateWidth == stateStride {
+          take(section.count * stateWidth, to: states.start + row * stateStride)
+        } else {
+          for number in row..<row + section.count { take(stateWidth, to: states.start + number * stateStride) }
+        }
+      }
+      row += section.count
+    }
+    for chunk in denseChunks { take(DenseLayout.chunkWidth, to: parameters.start + chunk * DenseLayout.chunkWidth) }
     return awaited == 0
   }
 
-  /// Predicts, notes the predictions, and computes the gradients. All servers must have answered.
+  /// Of the batch, row-major `examples × tasks`; valid until the next batch.
+  var logits: UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(start: batchLogits.start, count: examples * taskCount)
+  }
+
+  /// Predicts each example, notes the prediction, then learns from it, a micro-batch at a time. All servers must have answered.
   func compute() {
     precondition(awaited == 0)
-    rowGradients.start.update(repeating: 0, count: positionsInUse * width)
-    if dense.isEmpty { dense.append(0) }
-    starts.withUnsafeBufferPointer { starts in
-      if occurrences.isEmpty { occurrences.append(0) }
-      occurrences.withUnsafeBufferPointer { occurrences in
-        dense.withUnsafeBufferPointer { dense in
-          let input = NetworkInput(
-            count: examples, rows: rows.start, occurrences: occurrences.baseAddress!, starts: starts.baseAddress!,
-            denseFeatures: dense.baseAddress!)
-          let logits = network.forward(input, parameters: parameters.start)
-          differentiate(logits)
-          network.backward(
-            input, parameters: parameters.start, logitGradients: logitGradients.start, rowGradients: rowGradients.start,
-            parameterGradients: parameterGradients.start)
-        }
+    rowGradients.start.update(repeating: 0, count: batchRows.pushedFids.count * width)
+    parameterGradients.start.update(repeating: 0, count: tables.denseLayout.parameterCount)
+    logitGradients.reserve(min(microBatchSize, examples) * taskCount)
+    batchLogits.reserve(examples * taskCount)
+    beginReport()
+    dense.withUnsafeBufferPointer { dense in
+      var first = 0
+      var microBatch = 0
+      while first < examples {
+        let count = min(microBatchSize, examples &- first)
+        let input = NetworkInput(
+          count: count, rows: rows.start, occurrences: batchRows.occurrences.start,
+          gradientRows: batchRows.gradientRows.start, starts: batchRows.starts.start + first &* tables.shape.slots,
+          denseFeatures: dense.baseAddress! + first &* tables.shape.denseFeatures)
+        differentiate(network.forward(input, parameters: parameters.start), first: first, count: count)
+        network.backward(
+          input, parameters: parameters.start, logitGradients: logitGradients.start, rowGradients: rowGradients.start,
+          parameterGradients: parameterGradients.start)
+        first &+= count
+        // After the last one the copies are not read again.
+        if first < examples { step(microBatch) }
+        microBatch &+= 1
       }
     }
   }
 
-  private var positionsInUse: Int { embeddingRows.last?.upperBound ?? 0 }
+  /// The optimizer's step on the copies of a micro-batch's rows.
+  private func step(_ microBatch: Int) {
+    let ends = batchRows.runEnds.start
+    let runs = batchRows.runs.start
+    for number in (microBatch == 0 ? 0 : Int(ends[microBatch &- 1]))..<Int(ends[microBatch]) {
+      let first = number == 0 ? 0 : Int(runs[number &- 1].end)
+      updaters[Int(runs[number].table)].update(
+        UnsafeBufferPointer(start: batchRows.updates.start + first, count: Int(runs[number].end) &- first),
+        weights: rows.start, states: states.start, gradients: rowGradients.start)
+    }
+  }
 
-  /// Progressive validation of the logits, and the loss's gradient by them.
-  private func differentiate(_ logits: UnsafePointer<Float>) {
-    logitGradients.reserve(examples * taskCount)
+  private func beginReport() {
     if report.tasks.count != taskCount {
       report.tasks = (0..<taskCount).map { _ in BatchReport.Task(loss: 0, predicted: 0, predictions: []) }
     }
     for task in 0..<taskCount {
+      report.tasks[task].loss = 0
+      report.tasks[task].predicted = 0
+      report.tasks[task].predictions.removeAll(keepingCapacity: true)
+    }
+  }
+
+  /// Progressive validation of a micro-batch's logits, and the loss's gradient by them.
+  private func differentiate(_ logits: UnsafePointer<Float>, first: Int, count: Int) {
+    (batchLogits.start + first &* taskCount).update(from: logits, count: count &* taskCount)
+    for task in 0..<taskCount {
       var loss = 0.0
       var predicted = 0.0
-      report.tasks[task].predictions.removeAll(keepingCapacity: true)
-      for example in 0..<examples {
-        let index = example &* taskCount &+ task
+      for member in 0..<count {
+        let example = first &+ member
+        let label = labels[example &* taskCount &+ task]
+        let index = member &* taskCount &+ task
         let terms = ExampleLoss(
-          logit: logits[index], label: labels[index], origin: origins[example], negativeRate: negativeRates[example],
+          logit: logits[index], label: label, origin: origins[example], negativeRate: negativeRates[example],
           requestHash: requestHashes[example])
         logitGradients.start[index] = exampleWeights[example] * terms.gradient
         loss += terms.loss
         predicted += terms.predicted
         // Ranked by the model's own logit: those of examples that were sampled at different rates compare.
         if terms.isCounted {
-          report.tasks[task].predictions.append(Prediction(logit: logits[index], isPositive: labels[index] > 0.5))
+          report.tasks[task].predictions.append(Prediction(logit: logits[index], isPositive: label > 0.5))
         }
       }
-      report.tasks[task].loss = loss
-      report.tasks[task].predicted = predicted
+      report.tasks[task].loss += loss
+      report.tasks[task].predicted += predicted
     }
   }
 
   // MARK: - The push
 
+  /// Bytes of `encodePush`, or a little more.
+  func pushByteCount(_ server: ServerID) -> Int {
+    let rows = batchRows.pushRanges[server.value].count
+    let auditRows = audit?.sections[server.value].reduce(0) { $0 + $1.count } ?? 0
+    let chunks = denseChunks[server.value].count
+    let sections =
+      batchRows.pushSections[server.value].count + (audit?.sections[server.value].count ?? 0)
+      + denseSections[server.value].count
+    return 64 + taskCount * (20 + 2 * examples) + sections * 8 + rows * (8 + 4 * width) + auditRows * 12
+      + chunks * (8 + 4 * DenseLayout.chunkWidth)
+  }
+
   /// The body of one server's `PUSH`.
   func encodePush(_ server: ServerID, reportsHere: Bool, into writer: inout BinaryWriter) {
-    let range = embeddingRows[server.value]
-    orderedFids.withUnsafeBufferPointer { fids in
-      PushRequest.encodeHead(
-        minutes: minutes, report: reportsHere ? report : nil,
-        sections: embeddingSections[server.value] + (audit?.sections[server.value] ?? [])
-          + denseSections[server.value].map(\.section),
-        fids: UnsafeBufferPointer(rebasing: fids[range]), into: &writer)
-    }
+    let range = batchRows.pushRanges[server.value]
+    PushRequest.encodeHead(minutes: minutes, report: reportsHere ? report : nil, into: &writer)
+    RowSectionsCodec.encode(
+      batchRows.pushSections[server.value], audit?.sections[server.value] ?? [],
+      denseSections[server.value], into: &writer)
+    writer.write(fids: UnsafeBufferPointer(start: batchRows.pushedFids.start + range.lowerBound, count: range.count))
     audit?.writeFids(server, into: &writer)
     writeDenseFids(server, into: &writer)
     writer.write(
       floats: UnsafeBufferPointer(start: rowGradients.start + range.lowerBound * width, count: range.count * width))
     audit?.writeGradients(server, into: &writer)
-    for (_, chunks) in denseSections[server.value] {
-      for chunk in chunks {
-        writer.write(
-          floats: UnsafeBufferPointer(
-            start: parameterGradients.start + chunk * DenseLayout.chunkWidth, count: DenseLayout.chunkWidth))
-      }
+    for chunk in denseChunks[server.value] {
+      writer.write(
+        floats: UnsafeBufferPointer(
+          start: parameterGradients.start + chunk * DenseLayout.chunkWidth, count: DenseLayout.chunkWidth))
     }
   }
 }

@@ -1,3 +1,4 @@
+import CIntrinsics
 import COpenBLAS
 import FreshetCore
 
@@ -60,8 +61,8 @@ public final class Network {
   /// Propagates the loss's gradient back; call right after `forward` with the same batch and parameters.
   /// - Parameters:
   ///   - logitGradients: ∂loss/∂logit, row-major `count × tasks`.
-  ///   - rowGradients: Like `batch.rows`; gradients are added to it.
-  ///   - parameterGradients: `layout.parameterCount` floats; overwritten.
+  ///   - rowGradients: Of the width of `batch.rows`, its rows numbered as `batch.gradientRows` says; added to.
+  ///   - parameterGradients: `layout.parameterCount` floats; added to.
   public func backward(
     _ batch: NetworkInput, parameters: UnsafePointer<Float>, logitGradients: UnsafePointer<Float>,
     rowGradients: UnsafeMutablePointer<Float>, parameterGradients: UnsafeMutablePointer<Float>
@@ -97,7 +98,7 @@ public final class Network {
         let target = vector + slot &* factors
         for position in first..<end {
           let row = batch.rows + Int(batch.occurrences[position]) &* width
-          for factor in 0..<factors { target[factor] += scale * row[factor] }
+          fi_add_scaled(target, scale, row, factors)
           linear += scale * row[factors]
         }
       }
@@ -112,18 +113,8 @@ public final class Network {
   private func interactions(_ vector: UnsafeMutablePointer<Float>, _ example: Int) -> Float {
     let factors = shape.factors
     let sums = factorSums.start + example &* factors
-    sums.update(repeating: 0, count: factors)
-    var squares: Float = 0
-    for slot in 0..<shape.slots {
-      let source = vector + slot &* factors
-      for factor in 0..<factors {
-        sums[factor] += source[factor]
-        squares += source[factor] * source[factor]
-      }
-    }
-    var total: Float = 0
-    for factor in 0..<factors { total += sums[factor] * sums[factor] }
-    return 0.5 * (total - squares)
+    fi_sum_rows(vector, shape.slots, factors, sums)
+    return 0.5 * (fi_dot(sums, sums, factors) - fi_dot(vector, vector, shape.slots &* factors))
   }
 
   /// Adds each example's gradient to the rows that it used.
@@ -147,9 +138,7 @@ public final class Network {
         let sums = factorSums.start + example &* factors
         for slot in 0..<slots {
           let base = slot &* factors
-          for factor in 0..<factors {
-            gradient[base &+ factor] += wideGradient * (sums[factor] - vector[base &+ factor])
-          }
+          fi_add_scaled_difference(gradient + base, wideGradient, sums, vector + base, factors)
         }
       }
       for slot in 0..<slots {
@@ -159,8 +148,8 @@ public final class Network {
         let scale: Float = poolsByMean[slot] ? 1 / Float(end &- first) : 1
         let source = gradient + slot &* factors
         for position in first..<end {
-          let target = rowGradients + Int(batch.occurrences[position]) &* width
-          for factor in 0..<factors { target[factor] += scale * source[factor] }
+          let target = rowGradients + Int(batch.gradientRows[position]) &* width
+          fi_add_scaled(target, scale, source, factors)
           target[factors] += scale * wideGradient
         }
       }
@@ -196,11 +185,11 @@ public final class Network {
       let weights = layout.tensors[number]
       let layer = number / 2
       let below = layer == 0 ? UnsafePointer(input.start) : UnsafePointer(activations[layer - 1].start)
-      MatrixProducts.sumRows(
-        above, into: parameterGradients + layout.tensors[number + 1].offset, rows: count, columns: weights.columns)
+      MatrixProducts.addRows(
+        above, to: parameterGradients + layout.tensors[number + 1].offset, rows: count, columns: weights.columns)
       guard weights.rows > 0 else { continue }
-      MatrixProducts.multiplyTransposed(
-        below, above, into: parameterGradients + weights.offset, rows: count, inner: weights.rows,
+      MatrixProducts.addTransposedProduct(
+        below, above, to: parameterGradients + weights.offset, rows: count, inner: weights.rows,
         columns: weights.columns)
       let target = layer == 0 ? inputGradients.start : activationGradients[layer - 1].start
       if layer == 0 && !hasDeepPart { continue }

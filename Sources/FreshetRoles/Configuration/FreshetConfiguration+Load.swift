@@ -144,7 +144,8 @@ extension ParameterServerSettings {
 extension TrainerSettings {
   init(_ section: YAMLSection) throws(ConfigurationError) {
     group = try section.string("group", default: "freshet-trainer")
-    batchSize = try section.int("batch_size", default: 32, in: 1...65_536)
+    batchSize = try section.int("batch_size", default: 128, in: 1...65_536)
+    microBatchSize = try section.int("micro_batch_size", default: 1, in: 1...65_536)
     pipelineDepth = try section.int("pipeline_depth", default: 1, in: 1...64)
     maximumUnacknowledged = try section.int("maximum_unacknowledged", default: 8, in: 1...1024)
     queuedExamples = try section.int("queued_examples", default: 8192, in: 1...1 << 20)

@@ -89,8 +89,10 @@ public struct ParameterServerSettings: Sendable {
 public struct TrainerSettings: Sendable {
   /// Consumer group on `examples`. Default: freshet-trainer.
   public var group: String
-  /// Most examples in a batch. Default: 32.
+  /// Most examples in a batch. Default: 128.
   public var batchSize: Int
+  /// Examples of a batch after which the trainer takes a step on its copies of rows. Default: 1.
+  public var microBatchSize: Int
   /// Batches of a partition between their pull and their push. Default: 1, which leaves no staleness.
   public var pipelineDepth: Int
   /// Batches of a partition that are pushed and not acknowledged. Default: 8.

@@ -6,11 +6,17 @@ import FreshetModel
 import Logging
 import NIOConcurrencyHelpers
 
+/// Where a trainer's examples come from. What it has to tell goes to the trainer's loop.
+protocol ExampleSource: AnyObject, Sendable {
+  func send(_ command: ExampleFeed.Command)
+  var statistics: ExampleFeed.Statistics { get }
+}
+
 /// The thread that reads `examples`: decodes records where librdkafka holds them and hands batches to the trainer's loop.
 ///
 /// Partitions begin paused and are read from where the trainer asks. While examples pile up nothing is polled: pausing a
 /// partition would throw away what has been fetched ahead.
-final class ExampleFeed: Sendable {
+final class ExampleFeed: ExampleSource {
   /// What the trainer's loop asks of the thread.
   enum Command: Sendable {
     case locate(PartitionID, attempt: UInt64)

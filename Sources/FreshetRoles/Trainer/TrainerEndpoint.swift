@@ -8,7 +8,7 @@ import NIOCore
 /// Carries out what the `Trainer` wants: requests to servers, commands to the feed. Lives on one event loop.
 final class TrainerEndpoint {
   private let trainer: Trainer
-  private let feed: ExampleFeed
+  private let feed: any ExampleSource
   private let outcome: RoleOutcome
   private let logger: Logger
   private var links: [ServerLink] = []
@@ -18,7 +18,7 @@ final class TrainerEndpoint {
   private var whenIdle: (() -> Void)?
 
   init(
-    machine: Trainer.Configuration, cluster: ClusterSettings, loop: any EventLoop, feed: ExampleFeed,
+    machine: Trainer.Configuration, cluster: ClusterSettings, loop: any EventLoop, feed: any ExampleSource,
     outcome: RoleOutcome, logger: Logger
   ) {
     trainer = Trainer(configuration: machine)
@@ -32,6 +32,11 @@ final class TrainerEndpoint {
         onConnect: { [weak self] in self?.connected(server, address) },
         onDisconnect: { [weak self] in self?.disconnected(server, address, $0) })
     }
+  }
+
+  /// - Parameter observe: As `Trainer.predictionObserver`.
+  func observePredictions(_ observe: @escaping (PartitionID, UnsafeBufferPointer<Float>) -> Void) {
+    trainer.predictionObserver = observe
   }
 
   func start() { for link in links { link.start() } }

@@ -46,7 +46,8 @@ public struct TrainerRole: Service {
     let settings = configuration.trainer
     let machine = Trainer.Configuration(
       tables: tables, map: configuration.cluster.map, batchSize: settings.batchSize,
-      pipelineDepth: settings.pipelineDepth, maximumUnacknowledged: settings.maximumUnacknowledged,
+      microBatchSize: settings.microBatchSize, pipelineDepth: settings.pipelineDepth,
+      maximumUnacknowledged: settings.maximumUnacknowledged,
       allowsGap: options.allowsGap, seed: UInt64.random(in: 0 ... .max))
     let port = options.port ?? settings.port
     let feed = ExampleFeed(configuration: configuration, instance: StatusPort.instance(port: port), logger: logger)

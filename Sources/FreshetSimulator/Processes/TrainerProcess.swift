@@ -35,7 +35,8 @@ final class TrainerProcess: SimulatedProcess, GroupMember {
   override func didStart() {
     machine = Trainer(
       configuration: Trainer.Configuration(
-        tables: model.tables, map: oracle.map, batchSize: scenario.batchSize, pipelineDepth: scenario.pipelineDepth,
+        tables: model.tables, map: oracle.map, batchSize: scenario.batchSize,
+        microBatchSize: scenario.microBatchSize, pipelineDepth: scenario.pipelineDepth,
         maximumUnacknowledged: scenario.maximumUnacknowledged, allowsGap: false, seed: world.drawSeed()))
     feed = ExampleFeed(
       owner: self, broker: broker, consumers: group, layout: model.extractor.layout, limit: scenario.queuedExamples

@@ -16,6 +16,7 @@ final class ClusterHarness {
     var fids = 12
     /// Drawn anew for each life of a trainer.
     var batchSize = 1...1
+    var microBatchSize = Int.max
     var pipelineDepth = 1...3
     var allowsGap = false
     var faults: Set<Fault> = []
@@ -99,7 +100,7 @@ final class ClusterHarness {
       machine: Trainer(
         configuration: Trainer.Configuration(
           tables: options.model.tables, map: map, batchSize: .random(in: options.batchSize, using: &random),
-          pipelineDepth: .random(in: options.pipelineDepth, using: &random),
+          microBatchSize: options.microBatchSize, pipelineDepth: .random(in: options.pipelineDepth, using: &random),
           maximumUnacknowledged: .random(in: 1...4, using: &random), allowsGap: options.allowsGap, seed: random.next())),
       links: Array(repeating: nil, count: options.servers))
   }

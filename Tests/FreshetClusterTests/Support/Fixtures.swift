@@ -144,6 +144,7 @@ struct TestSection {
   var fids: [Fid]
   /// Of all rows; empty in a pull.
   var gradients: [Float] = []
+  var withState = false
 
   static func pull(_ sections: [TestSection]) -> [UInt8] {
     var writer = BinaryWriter(capacity: 64)
@@ -163,7 +164,7 @@ struct TestSection {
     return writer.bytes
   }
 
-  private var head: RowSection { RowSection(shard: shard, table: table, count: fids.count) }
+  private var head: RowSection { RowSection(shard: shard, table: table, count: fids.count, withState: withState) }
 }
 
 extension ShardServer {

@@ -119,16 +119,21 @@ struct NaiveModel {
 
   // MARK: - Training
 
-  /// One step: gradients of all examples by the same weights, summed for each row, then applied.
-  mutating func train(_ examples: [TestExample]) {
-    var rowGradients: [Key: [Double]] = [:]
+  /// One step of the dense tensors; of the rows one for each micro-batch: gradients of its examples by the same weights, summed for
+  /// each row, then applied.
+  mutating func train(_ examples: [TestExample], microBatchSize: Int = .max) {
     var parameterGradients = [Double](repeating: 0, count: parameters.count)
-    for example in examples { backward(example, &rowGradients, &parameterGradients) }
-    for (key, gradient) in rowGradients {
-      let optimizer = optimizers[key.table]
-      var row = rows[key] ?? (weights(key), Self.initialState(optimizer, gradient.count))
-      Self.apply(optimizer, gradient, weights: &row.weights, state: &row.state)
-      rows[key] = row
+    for first in stride(from: 0, to: examples.count, by: min(microBatchSize, examples.count)) {
+      var rowGradients: [Key: [Double]] = [:]
+      for example in examples[first..<min(examples.count, first + min(microBatchSize, examples.count))] {
+        backward(example, &rowGradients, &parameterGradients)
+      }
+      for (key, gradient) in rowGradients {
+        let optimizer = optimizers[key.table]
+        var row = rows[key] ?? (weights(key), Self.initialState(optimizer, gradient.count))
+        Self.apply(optimizer, gradient, weights: &row.weights, state: &row.state)
+        rows[key] = row
+      }
     }
     Self.apply(model.spec.network.optimizer, parameterGradients, weights: &parameters, state: &parameterState)
   }

@@ -29,12 +29,14 @@ public struct CalibrationBenchmark {
     public var rounds: Int
     /// Examples in a batch.
     public var batchSize: Int
+    public var microBatchSize: Int
     public var emit: JoinerEmit
     public var windowMs: Int
     public var seed: UInt64
 
     public init(
       data: String, negativeRate: Double, stars: Int, unrated: Int, heldOut: Double, rounds: Int, batchSize: Int,
+      microBatchSize: Int,
       emit: JoinerEmit,
       windowMs: Int, seed: UInt64
     ) {
@@ -45,6 +47,7 @@ public struct CalibrationBenchmark {
       self.heldOut = heldOut
       self.rounds = rounds
       self.batchSize = batchSize
+      self.microBatchSize = microBatchSize
       self.emit = emit
       self.windowMs = windowMs
       self.seed = seed
@@ -110,7 +113,8 @@ public struct CalibrationBenchmark {
       }, actedOnFrom: settings.stars, unrated: settings.unrated, seed: settings.seed)
     let items = itemRecords(log)
     let extractor = try FeatureExtractor(model)
-    let server = try TrainedServer(model, items: items, batchSize: settings.batchSize)
+    let server = try TrainedServer(
+      model, items: items, batchSize: settings.batchSize, microBatchSize: settings.microBatchSize)
     let joined = try JoinedLog(
       extractor, config: joinerConfig, action: action, catalog: try catalog(items, extractor), profiles: log.profiles)
     let count = log.impressions.count

@@ -16,7 +16,7 @@ final class TrainedServer {
   private var attempt: UInt64 = 0
   private let now = Instant.now()
 
-  init(_ model: ModelSpec, items: [ItemRecord], batchSize: Int) throws {
+  init(_ model: ModelSpec, items: [ItemRecord], batchSize: Int, microBatchSize: Int) throws {
     let tables = try ModelTables(model)
     let map = ShardMap(shardCount: 4, serverCount: 1)
     taskCount = model.tasks.count
@@ -26,8 +26,8 @@ final class TrainedServer {
         maximumRows: 1 << 18))
     trainer = Trainer(
       configuration: .init(
-        tables: tables, map: map, batchSize: batchSize, pipelineDepth: 1, maximumUnacknowledged: 1, allowsGap: false,
-        seed: 1))
+        tables: tables, map: map, batchSize: batchSize, microBatchSize: microBatchSize, pipelineDepth: 1,
+        maximumUnacknowledged: 1, allowsGap: false, seed: 1))
     replica = Replica(tables: tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
     let catalog = ServingCatalog(extractor: try FeatureExtractor(model))
     engine = try ServingEngine(

@@ -1,7 +1,7 @@
 import Foundation
 import FreshetCore
 
-/// `freshet up` as a child process, with its output in a file.
+/// `freshet up`, or one role, as a child process, with its output in a file.
 final class ClusterProcess: Sendable {
   private static let stopSeconds = 20.0
 
@@ -29,6 +29,7 @@ final class ClusterProcess: Sendable {
   }
 
   var isRunning: Bool { process.isRunning }
+  var processIdentifier: Int32 { process.processIdentifier }
 
   /// Asks the cluster to end and waits for it; kills it if it takes too long.
   func stop() async {
