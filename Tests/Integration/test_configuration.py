@@ -25,7 +25,7 @@ def test_an_unknown_key_is_named_with_its_line(tmp_path):
 
 def test_a_value_of_the_wrong_type_is_named_with_its_line(tmp_path):
     file = tmp_path / "cluster.yaml"
-    text = CONFIGURATION.read_text().replace("batch_size: 32", "batch_size: many")
+    text = CONFIGURATION.read_text().replace("batch_size: 128", "batch_size: many")
     file.write_text(text)
     line = text.splitlines().index("  batch_size: many") + 1
     done = run("config", "check", "-c", file)
