@@ -50,9 +50,9 @@ public final class Network {
       }
     }
     if heads.rows > 0 {
-      multiply(
+      MatrixProducts.multiply(
         top, parameters + heads.offset, into: logits.start, rows: batch.count, inner: heads.rows, columns: shape.tasks,
-        accumulate: true)
+        accumulates: true)
     }
     return UnsafePointer(logits.start)
   }
@@ -177,9 +177,9 @@ public final class Network {
       let biases = parameters + layout.tensors[2 * layer + 1].offset
       let output = activations[layer].start
       for example in 0..<count { (output + example &* weights.columns).update(from: biases, count: weights.columns) }
-      multiply(
+      MatrixProducts.multiply(
         below, parameters + weights.offset, into: output, rows: count, inner: weights.rows, columns: weights.columns,
-        accumulate: true)
+        accumulates: true)
       for index in 0..<count &* weights.columns { output[index] = max(0, output[index]) }
       below = UnsafePointer(output)
     }
@@ -196,42 +196,22 @@ public final class Network {
       let weights = layout.tensors[number]
       let layer = number / 2
       let below = layer == 0 ? UnsafePointer(input.start) : UnsafePointer(activations[layer - 1].start)
-      sumRows(
+      MatrixProducts.sumRows(
         above, into: parameterGradients + layout.tensors[number + 1].offset, rows: count, columns: weights.columns)
       guard weights.rows > 0 else { continue }
-      cblas_sgemm(
-        CblasRowMajor, CblasTrans, CblasNoTrans, Int32(weights.rows), Int32(weights.columns), Int32(count), 1, below,
-        Int32(weights.rows), above, Int32(weights.columns), 0, parameterGradients + weights.offset,
-        Int32(weights.columns))
+      MatrixProducts.multiplyTransposed(
+        below, above, into: parameterGradients + weights.offset, rows: count, inner: weights.rows,
+        columns: weights.columns)
       let target = layer == 0 ? inputGradients.start : activationGradients[layer - 1].start
       if layer == 0 && !hasDeepPart { continue }
-      cblas_sgemm(
-        CblasRowMajor, CblasNoTrans, CblasTrans, Int32(count), Int32(weights.rows), Int32(weights.columns), 1, above,
-        Int32(weights.columns), parameters + weights.offset, Int32(weights.columns), 0, target, Int32(weights.rows))
+      MatrixProducts.multiplyByTransposed(
+        above, parameters + weights.offset, into: target, rows: count, inner: weights.rows, columns: weights.columns,
+        accumulates: false)
       if layer > 0 {
         let activation = activations[layer - 1].start
         for index in 0..<count &* weights.rows { target[index] = activation[index] > 0 ? target[index] : 0 }
       }
       above = UnsafePointer(target)
-    }
-  }
-
-  private func multiply(
-    _ left: UnsafePointer<Float>, _ right: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, rows: Int,
-    inner: Int, columns: Int, accumulate: Bool
-  ) {
-    cblas_sgemm(
-      CblasRowMajor, CblasNoTrans, CblasNoTrans, Int32(rows), Int32(columns), Int32(inner), 1, left, Int32(inner),
-      right,
-      Int32(columns), accumulate ? 1 : 0, output, Int32(columns))
-  }
-
-  private func sumRows(
-    _ matrix: UnsafePointer<Float>, into sums: UnsafeMutablePointer<Float>, rows: Int, columns: Int
-  ) {
-    sums.update(repeating: 0, count: columns)
-    for row in 0..<rows {
-      for column in 0..<columns { sums[column] += matrix[row &* columns &+ column] }
     }
   }
 
