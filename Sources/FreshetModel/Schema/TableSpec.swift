@@ -47,31 +47,6 @@ public struct TableSpec: Sendable, Equatable {
   }
 }
 
-/// What is computed from the pooled rows and the dense features.
-public struct NetworkSpec: Sendable, Equatable {
-  public enum Kind: String, Sendable, CaseIterable {
-    /// Linear weights and a bias.
-    case logistic
-    /// The same and the pairwise dot products of the slots' factors (Rendle 2010).
-    case fm
-    /// The same and a multilayer perceptron over the factors (Guo et al. 2017).
-    case deepFM
-  }
-
-  /// Default: `deepFM`.
-  public var kind: Kind
-  /// Units of the hidden layers, first to last, each in `1...4096`, at most 8 layers; only `deepFM` has any.
-  public var hidden: [Int]
-  /// Of the bias and the perceptron, in rows of `DenseLayout.chunkWidth` weights. Default: `OptimizerSpec.standard`.
-  public var optimizer: OptimizerSpec
-
-  public init(kind: Kind = .deepFM, hidden: [Int] = [], optimizer: OptimizerSpec = .standard) {
-    self.kind = kind
-    self.hidden = hidden
-    self.optimizer = optimizer
-  }
-}
-
 /// One label that is learned.
 public struct TaskSpec: Sendable, Equatable {
   /// When an action makes a positive example.
