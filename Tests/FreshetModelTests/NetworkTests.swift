@@ -66,8 +66,10 @@ import Testing
   }
 
   /// Runs the real network on a batch, forward and backward.
-  func run(_ batch: Batch, _ shape: NetworkShape) -> (logits: [Float], rows: [Float], parameters: [Float]) {
-    let network = Network(shape: shape, pooling: batch.pooling)
+  func run(
+    _ batch: Batch, _ shape: NetworkShape, on used: Network? = nil
+  ) -> (logits: [Float], rows: [Float], parameters: [Float]) {
+    let network = used ?? Network(shape: shape, pooling: batch.pooling)
     var occurrences: [Int32] = []
     var starts: [Int32] = [0]
     for example in batch.slots {
@@ -147,6 +149,46 @@ import Testing
       batch.parameters[index] = value
       let expected = (up - down) / (2 * step)
       #expect(abs(Double(real.parameters[index]) - expected) < 1e-3 * max(1, abs(expected)), "parameter \(index)")
+    }
+  }
+
+  /// Where parameters lie in tables, snapshots and replicas that are older than the other kinds.
+  @Test func theLayoutOfDeepFMIsWhatItWas() {
+    let layout = DenseLayout(shape: Self.shapes[4])
+    #expect(layout.tensors.map(\.name) == ["layer0.weights", "layer0.biases", "heads.weights", "heads.biases"])
+    #expect(layout.tensors.map(\.offset) == [0, 19 * 6, 19 * 6 + 6, 19 * 6 + 6 + 18])
+    #expect(layout.tensors.map(\.initialBound).prefix(2).allSatisfy { $0 == 1 / Float(19).squareRoot() })
+    #expect(DenseLayout(shape: Self.shapes[1]).tensors.map(\.initialBound) == [0, 0])
+  }
+
+  @Test(arguments: shapes)
+  func tensorsLieOneBehindTheOtherAndOutputsStartSmall(shape: NetworkShape) {
+    let layout = DenseLayout(shape: shape)
+    var offset = 0
+    for tensor in layout.tensors {
+      #expect(tensor.offset == offset)
+      offset += tensor.count
+    }
+    #expect(layout.parameterCount == offset)
+    #expect(Set(layout.tensors.map(\.name)).count == layout.tensors.count)
+    for tensor in layout.tensors where tensor.rows > 1 {
+      #expect(tensor.initialBound <= 1 / Float(tensor.rows).squareRoot(), "\(tensor.name)")
+    }
+    #expect(layout.towers.allSatisfy { $0.head.biases.initialBound == 0 })
+  }
+
+  /// Rows, shares and products of one example do not depend on those that are computed with it.
+  @Test(arguments: shapes)
+  func aNetworkIsUsedAgainForLargerAndSmallerBatches(shape: NetworkShape) {
+    let network = Network(shape: shape, pooling: batch(shape, seed: 1).pooling)
+    for seed in UInt64(1)...4 {
+      var batch = batch(shape, seed: seed)
+      batch.slots = Array(repeating: batch.slots, count: Int(seed % 3) + 1).flatMap { $0 }
+      batch.dense = Array(repeating: batch.dense, count: Int(seed % 3) + 1).flatMap { $0 }
+      batch.labels = Array(repeating: batch.labels, count: Int(seed % 3) + 1).flatMap { $0 }
+      let fresh = run(batch, shape)
+      let used = run(batch, shape, on: network)
+      #expect(used.logits == fresh.logits && used.rows == fresh.rows && used.parameters == fresh.parameters)
     }
   }
 
