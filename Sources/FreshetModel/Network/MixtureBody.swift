@@ -19,7 +19,8 @@ final class MixtureBody {
     _ input: UnsafePointer<Float>, count: Int, parameters: UnsafePointer<Float>, wide: UnsafePointer<Float>
   ) -> UnsafePointer<Float> {
     mixture.forward(input, count: count, parameters: parameters)
-    for (task, tower) in towers.enumerated() {
+    for task in 0..<towers.count {
+      let tower = towers[task]
       tower.forward(mixture.output(task), count: count, parameters: parameters, wide: wide)
       tower.copyLogits(to: logits.start + task, stride: towers.count, count: count)
     }
@@ -31,7 +32,8 @@ final class MixtureBody {
     logitGradients: UnsafePointer<Float>, parameterGradients: UnsafeMutablePointer<Float>,
     inputGradients: UnsafeMutablePointer<Float>
   ) {
-    for (task, tower) in towers.enumerated() {
+    for task in 0..<towers.count {
+      let tower = towers[task]
       tower.copyLogitGradients(from: logitGradients + task, stride: towers.count, count: count)
       tower.backward(
         mixture.output(task), count: count, parameters: parameters, parameterGradients: parameterGradients,

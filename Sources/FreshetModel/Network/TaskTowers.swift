@@ -19,7 +19,8 @@ final class TaskTowers {
     _ input: UnsafePointer<Float>, count: Int, parameters: UnsafePointer<Float>, wide: UnsafePointer<Float>
   ) -> UnsafePointer<Float> {
     let top = shared.forward(input, count: count, parameters: parameters)
-    for (task, tower) in towers.enumerated() {
+    for task in 0..<towers.count {
+      let tower = towers[task]
       tower.forward(top, count: count, parameters: parameters, wide: wide)
       tower.copyLogits(to: logits.start + task, stride: towers.count, count: count)
     }
@@ -31,7 +32,8 @@ final class TaskTowers {
     logitGradients: UnsafePointer<Float>, parameterGradients: UnsafeMutablePointer<Float>,
     inputGradients: UnsafeMutablePointer<Float>
   ) {
-    for (task, tower) in towers.enumerated() {
+    for task in 0..<towers.count {
+      let tower = towers[task]
       tower.copyLogitGradients(from: logitGradients + task, stride: towers.count, count: count)
       tower.backward(
         shared.output(of: input), count: count, parameters: parameters, parameterGradients: parameterGradients,

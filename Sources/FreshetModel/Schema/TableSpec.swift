@@ -11,8 +11,8 @@ public enum WeightPrecision: String, Sendable, CaseIterable {
 public struct TableSpec: Sendable, Equatable {
   /// Unique in the model, 1...255 bytes of UTF-8.
   public var name: String
-  /// The factors of an embedding, in `0...512`; 0 for a table of linear weights only. The linear weight that logistic,
-  /// FM and DeepFM keep for each fid comes on top of it.
+  /// The factors of an embedding, in `0...512`; 0 for a table of linear weights only. The linear weight that every
+  /// network keeps for each fid comes on top of it.
   public var dimension: Int
   /// Default: `OptimizerSpec.standard`.
   public var optimizer: OptimizerSpec

@@ -17,9 +17,9 @@ final class CrossNetwork {
 
   func forward(_ input: UnsafePointer<Float>, count: Int, parameters: UnsafePointer<Float>) {
     var below = input
-    for layer in layers {
-      layer.forward(first: input, below: below, count: count, parameters: parameters)
-      below = UnsafePointer(layer.output.start)
+    for number in 0..<layers.count {
+      layers[number].forward(first: input, below: below, count: count, parameters: parameters)
+      below = UnsafePointer(layers[number].output.start)
     }
   }
 

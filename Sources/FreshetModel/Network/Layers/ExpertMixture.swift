@@ -45,7 +45,7 @@ final class ExpertMixture {
   func outputGradients(_ task: Int) -> UnsafeMutablePointer<Float> { mixtureGradients[task].start }
 
   func forward(_ input: UnsafePointer<Float>, count: Int, parameters: UnsafePointer<Float>) {
-    for expert in experts { _ = expert.forward(input, count: count, parameters: parameters) }
+    for number in 0..<experts.count { _ = experts[number].forward(input, count: count, parameters: parameters) }
     gates.forward(input, count: count, parameters: parameters)
     let columns = tasks &* experts.count
     shares.start.update(from: gates.output.start, count: count &* columns)

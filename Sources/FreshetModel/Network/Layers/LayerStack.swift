@@ -13,11 +13,13 @@ final class LayerStack {
   /// What `forward` returned last, given the input that it had then.
   @inline(__always)
   func output(of input: UnsafePointer<Float>) -> UnsafePointer<Float> {
-    layers.last.map { UnsafePointer($0.output.start) } ?? input
+    layers.isEmpty ? input : UnsafePointer(layers[layers.count &- 1].output.start)
   }
 
   /// Where the gradients of the output go; nil if the output is the input.
-  var outputGradients: UnsafeMutablePointer<Float>? { layers.last?.outputGradients.start }
+  var outputGradients: UnsafeMutablePointer<Float>? {
+    layers.isEmpty ? nil : layers[layers.count &- 1].outputGradients.start
+  }
 
   /// - Parameter input: `count × inputs` of the first layer.
   /// - Returns: The last layer's output, or the input.
@@ -25,9 +27,9 @@ final class LayerStack {
     _ input: UnsafePointer<Float>, count: Int, parameters: UnsafePointer<Float>
   ) -> UnsafePointer<Float> {
     var below = input
-    for layer in layers {
-      layer.forward(below, count: count, parameters: parameters)
-      below = UnsafePointer(layer.output.start)
+    for number in 0..<layers.count {
+      layers[number].forward(below, count: count, parameters: parameters)
+      below = UnsafePointer(layers[number].output.start)
     }
     return below
   }
