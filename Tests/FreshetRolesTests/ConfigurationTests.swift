@@ -103,7 +103,10 @@ import Testing
   @Test(arguments: [
     ("batch_size: 128", "batch_size: many", "trainer.batch_size: `many` is not an integer"),
     ("batch_size: 128", "batch_size: 0", "trainer.batch_size: 0 is outside 1...65536"),
-    ("kind: deepfm", "kind: transformer", "model.network.kind: `transformer` is none of logistic, fm, deepFM"),
+    (
+      "kind: deepfm", "kind: transformer",
+      "model.network.kind: `transformer` is none of logistic, fm, deepFM, dcn, towers, mmoe"
+    ),
     ("user_key: user_id", "user_key: nobody", "model.user_key: `nobody` is not among model.fields"),
     ("[\"127.0.0.1:7100\", \"127.0.0.1:7101\"]", "[nowhere]", "cluster.servers: `nowhere` is not host:port"),
     ("partitions: 4", "partitions: [4]", "kafka.partitions: must be one plain value"),
