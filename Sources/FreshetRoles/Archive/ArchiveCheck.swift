@@ -41,7 +41,7 @@ public struct ArchiveCheck {
               ? "\(file.name): the offsets \(end) ..< \(header.from) before it are missing"
               : "\(file.name): has offsets from \(header.from) on, the file before it those below \(end)")
         }
-        if result.files > 0, result.start == nil { result.start = header.from.value }
+        result.start = result.start ?? header.from.value
         end = footer.end
         result.end = footer.end.value
         result.records += footer.records
