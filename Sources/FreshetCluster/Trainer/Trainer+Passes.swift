@@ -44,7 +44,7 @@ extension Trainer {
 
   /// Tells the shards that a pass is over, once everything of it is in batches that have been pushed.
   func endPassIfPossible(_ partition: PartitionID) {
-    guard let state = partitions[partition], partition.pass > 0, let end = state.end, state.hasAllExamples,
+    guard partition.pass > 0, let state = partitions[partition], let end = state.end, state.hasAllExamples,
       !state.isEnding, state.queue.isEmpty, state.inFlight.isEmpty
     else { return }
     partitions[partition]!.isEnding = true
