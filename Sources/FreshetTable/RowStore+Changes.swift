@@ -9,20 +9,20 @@ extension RowStore {
     places[Int(number >> shift)].bits + (firstMarkedWord &+ Int((number & mask) >> 6))
   }
 
-  /// Fetches the words of `markedWords`.
+  /// Fetches the words that `markTouched` changes.
   @inline(__always)
-  func prefetchMarks(_ words: UnsafeMutablePointer<UInt64>) {
-    fi_prefetch_write(words)
-    var lane = 1
+  func prefetchMarks(_ number: UInt32) {
+    let words = markedWords(number)
+    var lane = 0
     while lane < markedLanes {
       fi_prefetch_write(words + lane &* wordsPerLane)
       lane &+= 1
     }
   }
 
-  /// - Parameter words: Those of `markedWords`.
   @inline(__always)
-  func markTouched(_ number: UInt32, _ words: UnsafeMutablePointer<UInt64>) {
+  func markTouched(_ number: UInt32) {
+    let words = markedWords(number)
     let bit = UInt64(1) &<< UInt64(number & 63)
     var lane = 0
     while lane < markedLanes {

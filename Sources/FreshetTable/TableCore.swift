@@ -195,7 +195,7 @@ struct TableCore: ~Copyable {
   private func prefetchRow(_ position: Int, bytes: Int, touches: Bool) {
     let row = rows[position]
     guard row != Self.noRow else { return }
-    if touches { store.prefetchMarks(store.markedWords(row)) }
+    if touches { store.prefetchMarks(row) }
     RowStore.prefetch(addresses[position], bytes: bytes)
   }
 
@@ -237,7 +237,7 @@ struct TableCore: ~Copyable {
     } work: { core, position, row, address in
       guard row != Self.noRow else { return }
       let gradient = gradients + position &* width
-      core.store.markTouched(row, core.store.markedWords(row))
+      core.store.markTouched(row)
       guard Self.isFinite(gradient, width) else {
         core.statistics.nonFiniteGradients &+= 1
         return
@@ -262,7 +262,7 @@ struct TableCore: ~Copyable {
       core.findOrInsert(fid, entry, minutes: minutes, asksAdmission: false, kernel)
     } work: { core, position, row, address in
       kernel.storeWeights(weights + position &* core.shape.width, to: address)
-      core.store.markTouched(row, core.store.markedWords(row))
+      core.store.markTouched(row)
     }
     evictBeyondLimit()
   }
