@@ -73,7 +73,7 @@ struct S3Failure: Equatable, Sendable {
       "check the access key, its secret, the session token and the region"
     case (_, "RequestTimeTooSkewed"): "set this machine's clock"
     case (301, _), (307, _), (_, "AuthorizationHeaderMalformed"), (_, "PermanentRedirect"):
-      "check snapshot.s3.region and snapshot.s3.endpoint"
+      "check s3.region and s3.endpoint of the store's section"
     case (403, _): "the access key needs the rights to get, put, delete and list objects there"
     default: nil
     }

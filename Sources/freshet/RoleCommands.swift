@@ -31,6 +31,16 @@ struct TrainerCommand: AsyncParsableCommand {
   var failFast = false
   @Flag(help: "Go on, and count, when Kafka has deleted examples that were not trained on.")
   var allowGap = false
+  @Option(
+    help:
+      "Batch stage first: learn what is in the archive (archive.store), or in Kafka from its beginning; then go on online."
+  )
+  var from: BatchStage.Source?
+  @Option(
+    help: "How often the batch stage learns it, each example once per epoch. Start trainers with the same value again.")
+  var epochs = 1
+  @Option(help: "Epochs but the last end before the archive's files of this day (UTC), YYYY-MM-DD.")
+  var until: String?
 
   func run() async throws {
     let logger = log.logger(role: "trainer")
@@ -38,10 +48,13 @@ struct TrainerCommand: AsyncParsableCommand {
       TrainerRole(
         configuration: configuration.load(),
         options: TrainerRole.Options(
-          port: port, metricsPort: metricsPort, failsFast: failFast, allowsGap: allowGap), logger: logger),
+          port: port, metricsPort: metricsPort, failsFast: failFast, allowsGap: allowGap,
+          stage: BatchStage(source: from, epochs: epochs, until: until)), logger: logger),
       logger: logger)
   }
 }
+
+extension BatchStage.Source: ExpressibleByArgument {}
 
 struct JoinerCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(

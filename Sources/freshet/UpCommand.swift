@@ -33,6 +33,9 @@ struct UpCommand: AsyncParsableCommand {
         + ["--metrics-port", Self.port(settings.trainer.metricsPort, index)]
       children.append(Supervisor.Child(name: "trainer-\(index)", arguments: ["trainer"] + ports + common))
     }
+    if settings.archive.store != nil {
+      children.append(Supervisor.Child(name: "archive", arguments: ["archive"] + common))
+    }
     for index in 0..<replicas {
       let ports =
         ["--port", "\(settings.serving.port + index)"]

@@ -81,3 +81,15 @@ def test_children_end_when_up_is_killed(up):
     pids = children(process).values()
     process.kill()
     wait_until(lambda: not any(map(is_alive, pids)), "the children have ended", 15)
+
+
+def test_an_archive_runs_if_there_is_a_store_for_it(make_cluster, tmp_path):
+    cluster = make_cluster(settings={"archive.store": tmp_path / "archive"})
+    words = cluster.arguments("up", "--trainers", "0", "--replicas", "0")
+    process = Process("up", words, cluster.directory, cluster.environment())
+    cluster.processes["up"] = process
+    cluster.ports["archive"] = cluster.settings["archive.port"]
+    wait_until(lambda: answers(cluster, "archive"), "the archive answers", check=lambda: cluster.check_running("up"))
+    assert set(children(process)) == {"ps-0", "ps-1", "joiner", "archive"}
+    assert cluster.info("archive")["role"] == "archive"
+    assert process.stop() == 0

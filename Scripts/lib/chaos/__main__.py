@@ -6,6 +6,7 @@ import os
 import statistics
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -117,6 +118,7 @@ def main():
     monitor = None
     try:
         cluster.start_all(trainers=2, joiners=2)
+        cluster.start("archive")
         cluster.wait_until_ready()
         monitor = Monitor(cluster)
         say(f"{count} ratings at {rate:.0f}/s, faults for {options.minutes:g} minutes, seed {options.seed}")
@@ -136,6 +138,7 @@ def main():
         drain(cluster, count)
         report["drain_s"] = round(time.monotonic() - healed, 1)
         compare(cluster, count, model, report)
+        compare_archive(cluster, report)
         for bystander in faults.bystanders:
             report["problems"].append(f"{bystander['name']} ended by itself with exit code {bystander['exit_code']}")
     except AssertionError as error:
@@ -175,6 +178,26 @@ def compare(cluster, count, model, report):
         report["problems"].append(f"{len(wrong)} or more rows differ, the first: {wrong[0]}")
 
 
+def compare_archive(cluster, report):
+    """Every committed example is in one file, and nothing else is."""
+    ends, counts = {}, Counter()
+    for record in log.read_to_end(cluster.bootstrap_servers, cluster.topics["examples"], 60):
+        ends[record.partition] = max(ends.get(record.partition, 0), record.offset + 1)
+        counts[record.partition] += 1
+
+    def archived():
+        found = json.loads(cluster.run("archive", "check", "--json").stdout)
+        has = {entry["partition"]: entry for entry in found["partitions"]}
+        return found if all(has.get(number, {}).get("end", -1) >= end for number, end in ends.items()) else None
+
+    found = wait_until(archived, f"the archive has {ends}", DRAIN_SECONDS, 1)
+    records = {entry["partition"]: entry["records"] for entry in found["partitions"]}
+    report |= {"archived": sum(records.values()), "archive_files": sum(entry["files"] for entry in found["partitions"])}
+    report["problems"] += found["problems"]
+    if records != dict(counts):
+        report["problems"].append(f"the archive has {records} records, the log {dict(counts)}")
+
+
 def totals(monitor):
     by_role = {kind: [seconds for which, seconds in monitor.recoveries if which == kind] for kind in ROLES}
     return {
@@ -195,6 +218,7 @@ def print_report(report):
         say(f"{kind} recovered {times['count']} times: p50 {times['p50_s']} s, max {times['max_s']} s")
     say(f"examples {report.get('examples')}, distinct {report.get('distinct_requests')}, validated {report.get('validated')}, "
         f"of {report['ratings']}; {report.get('rows_compared')} rows compared, {len(report.get('differences', []))} differ")
+    say(f"{report.get('archived')} examples are archived in {report.get('archive_files')} files")
     for problem in report["problems"]:
         say(f"PROBLEM: {problem}")
     say("0 examples lost, 0 applied twice" if not report["problems"] else "FAILED; logs and report are in .freshet/chaos")

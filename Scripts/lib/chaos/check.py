@@ -1,19 +1,9 @@
 """The exact comparison: what the log says against what servers and replica have counted."""
 
-import struct
 from collections import Counter
 
 import log
-
-SLOTS_AT = 46
-ROWS_AT_ONCE = 2_000
-
-
-def fids_of(example, tasks, slots):
-    """The fids of an example record, with repetitions (docs/example-format.md)."""
-    at = SLOTS_AT + 4 * tasks
-    count = sum(example[at:at + slots])
-    return struct.unpack_from(f"<{count}Q", example, at + slots)
+from audit import audit_rows, fids_of
 
 
 def expected_counts(cluster, tasks, slots):
@@ -23,24 +13,6 @@ def expected_counts(cluster, tasks, slots):
     for record in records:
         counts.update(fids_of(record.value, tasks, slots))
     return counts, records
-
-
-def audit_rows(cluster, name, fids):
-    """Fid → count, as the process answers `ROW audit`; only for those whose row it has."""
-    rows = {}
-    with cluster.client(name) as client:
-        for first in range(0, len(fids), ROWS_AT_ONCE):
-            some = fids[first:first + ROWS_AT_ONCE]
-            pipeline = client.pipeline(transaction=False)
-            for fid in some:
-                pipeline.execute_command("ROW", "audit", fid)
-            for fid, reply in zip(some, pipeline.execute(raise_on_error=False)):
-                if isinstance(reply, Exception):
-                    if "Moved" not in type(reply).__name__:
-                        raise reply
-                elif int(reply[0]):
-                    rows[fid] = float(reply[1])
-    return rows
 
 
 def differences(cluster, counts, limit=50):

@@ -9,7 +9,7 @@ from chaos.proxy import Proxy
 
 DISK_MEGABYTES = 256
 JOINERS = TRAINERS = 2
-ROLES = ("ps", "trainer", "joiner", "serve")
+ROLES = ("ps", "trainer", "joiner", "serve", "archive")
 
 
 class Disk:
@@ -52,7 +52,10 @@ class Cluster(integration.Cluster):
         self.names = [f"ps{index}" for index in range(integration.SERVERS)]
         self.names += [f"trainer{index}" for index in range(TRAINERS)]
         self.names += [f"joiner{index}" for index in range(JOINERS)]
-        self.names += ["serve"]
+        self.names += ["serve", "archive"]
+        # On the disk that fills up. Files of some seconds, so that there are many; closed by the clock well after the longest stop.
+        self.settings |= {
+            "archive.store": str(disk.path / "archive"), "archive.window_ms": 5_000, "archive.close_after_ms": 15_000}
 
     def start(self, name, *options):
         direct = self.settings

@@ -13,6 +13,7 @@ COUNTERS = {
     "trainer": ("examples", "claims", "restarts", "lost_offsets"),
     "joiner": ("joined", "transactions", "aborted_transactions"),
     "serve": ("gaps", "malformed"),
+    "archive": ("records", "files", "store_failures"),
 }
 
 
@@ -97,6 +98,10 @@ class Monitor:
                 return all(has.get(key, -1) >= value for key, value in had.items())
             case "serve":
                 return int(info.get("ready", 0)) == 1
+            case "archive":
+                topic = self.cluster.topics["examples"]
+                held = [key for key, value in info.items() if key.startswith(topic) and "'reading': 1" in str(value)]
+                return len(held) >= self.cluster.partitions
             case kind:
                 return self.held_partitions(kind) >= self.cluster.partitions
 

@@ -53,7 +53,7 @@ extension ShardServer {
     let tables = parts.take()
     guard !tables.isEmpty || news.watermarksChanged else { return parts.count > 0 }
     // The last part has all that the watermarks promise.
-    sealedWatermarks[number] = shard.watermarks.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    sealedWatermarks[number] = shard.streamWatermarks
     seal(tables, receipts: news.receipts, of: shard, compressor: compressor)
     return true
   }

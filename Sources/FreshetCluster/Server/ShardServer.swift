@@ -129,7 +129,7 @@ public final class ShardServer {
       precondition(shards[number] != nil, "shard \(state.id) is not hosted here")
       shards[number] = state
       // A base is copied from these rows, which hold what the watermarks say.
-      sealedWatermarks[number] = state.watermarks.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+      sealedWatermarks[number] = state.streamWatermarks
     }
   }
 

@@ -54,6 +54,11 @@ final class ShardState {
 
   func watermark(of partition: PartitionID) -> Offset { watermarks[partition] ?? .none }
 
+  /// Without those of passes, which mean nothing to replicas; ascending by partition.
+  var streamWatermarks: [(partition: PartitionID, offset: Offset)] {
+    watermarks.filter { $0.key.pass == 0 }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+  }
+
   /// `none` as long as the watermark is. A watermark whose origin nobody noted counts from the first offset there can be.
   func origin(of partition: PartitionID) -> Offset {
     origins[partition] ?? (watermark(of: partition) == .none ? .none : Offset(0))
@@ -81,6 +86,8 @@ final class ShardState {
       perTask[task].add(predictions.predictions, loss: predictions.loss, predicted: predictions.predicted)
     }
     validation[partition] = perTask
+    // How late the batch stage is says nothing about freshness.
+    guard partition.pass == 0 else { return }
     receipts.append(
       BatchReceipt(
         partition: partition, end: end, exampleCount: report.exampleCount, oldestIngest: report.oldestIngest,

@@ -44,11 +44,22 @@ struct PartitionTraining {
   var unacknowledged: [Unacknowledged] = []
   var applied = Offset.none
   var committed = Offset.none
+  /// Of a pass: where it ends, once that is known.
+  var end: Offset?
+  /// Of a pass: whether everything below its end has been read.
+  var hasAllExamples = false
+  /// Of a pass: whether its end has been pushed.
+  var isEnding = false
+  /// Below it the first pass has validated the stream's examples; `none` without passes.
+  var validatedBelow = Offset.none
 
   init(now: Instant, seed: UInt64) {
     phase = .waiting(until: now)
     backoff = Backoff(baseMs: 100, capMs: 5_000, seed: seed)
   }
+
+  /// Examples that are in no batch yet.
+  var queuedCount: Int { queue.reduce(-taken) { $0 + $1.count } }
 
   /// Forgets everything that belongs to the current claim.
   mutating func abandon(until: Instant) {
@@ -61,5 +72,9 @@ struct PartitionTraining {
     taken = 0
     inFlight = []
     unacknowledged = []
+    end = nil
+    hasAllExamples = false
+    isEnding = false
+    validatedBelow = .none
   }
 }

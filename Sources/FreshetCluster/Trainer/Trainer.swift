@@ -21,14 +21,17 @@ public final class Trainer {
     /// Whether to go on, and count, when Kafka has deleted examples that were not trained on.
     public let allowsGap: Bool
     public let seed: UInt64
+    /// Over each partition's log before its stream is followed, at most `PartitionID.maximumPasses`.
+    public let passes: Int
     /// Occurrences of fids in a batch, at most, where it has more than one example: pull and push stay well below what servers
     /// take at once (262,144 rows, 32 MiB).
     var maximumOccurrences: Int
 
     public init(
       tables: ModelTables, map: ShardMap, batchSize: Int, microBatchSize: Int, pipelineDepth: Int,
-      maximumUnacknowledged: Int, allowsGap: Bool, seed: UInt64
+      maximumUnacknowledged: Int, allowsGap: Bool, seed: UInt64, passes: Int = 0
     ) {
+      precondition((0...PartitionID.maximumPasses).contains(passes))
       precondition(batchSize > 0 && microBatchSize > 0 && pipelineDepth > 0 && maximumUnacknowledged > 0)
       self.tables = tables
       self.map = map
@@ -38,6 +41,7 @@ public final class Trainer {
       self.maximumUnacknowledged = maximumUnacknowledged
       self.allowsGap = allowsGap
       self.seed = seed
+      self.passes = passes
       let widest = tables.layouts.prefix(tables.slotTableCount).reduce(1) { max($0, $1.width + $1.copiedStateWidth) }
       maximumOccurrences = min(100_000, (16 << 20) / (4 * (widest + 2)))
     }
@@ -53,13 +57,13 @@ public final class Trainer {
     public var lostOffsets: UInt64 = 0
   }
 
-  private let configuration: Configuration
+  let configuration: Configuration
   private var connected: Set<ServerID> = []
-  private var partitions: [PartitionID: PartitionTraining] = [:]
+  var partitions: [PartitionID: PartitionTraining] = [:]
   private var freeSteps: [TrainingStep] = []
-  private var batchNumber: UInt64 = 0
+  var batchNumber: UInt64 = 0
   private var attemptNumber: UInt64 = 0
-  private var actions: [TrainerAction] = []
+  var actions: [TrainerAction] = []
   /// After `fail` nothing more is done: batches may be missing.
   private var hasFailed = false
   private var isStopping = false
@@ -80,7 +84,10 @@ public final class Trainer {
         case .locating: "locating"
         case .running: "running"
         }
-      return (partition, phase, state.applied, state.queue.reduce(-state.taken) { $0 + $1.count })
+      if partition.pass > 0 {
+        return (partition.stream, "pass-\(partition.pass)-\(phase)", state.applied, state.queuedCount)
+      }
+      return (partition, phase, state.applied, state.queuedCount)
     }
   }
 
@@ -96,13 +103,15 @@ public final class Trainer {
       connected.remove(server)
       for partition in partitions.keys.sorted() { restart(partition, "server \(server): \(reason)", now) }
     case .assigned(let partition):
-      partitions[partition] = PartitionTraining(now: now, seed: configuration.seed ^ UInt64(partition.value))
-      claimIfPossible(partition, now)
+      let first = firstPass(of: partition)
+      partitions[first] = PartitionTraining(now: now, seed: configuration.seed ^ UInt64(partition.value))
+      claimIfPossible(first, now)
     case .revoked(let partition):
-      revoke(partition)
+      for pass in partitions.keys.filter({ $0.stream == partition }) { revoke(pass) }
     case .claimed(let server, let partition, let attempt, let result):
       guard isCurrent(partition, attempt) else { break }
       claimed(server, partition, result, now)
+      startNextPassIfEnded(partition, now)
     case .located(let partition, let attempt, let start, let end):
       guard isCurrent(partition, attempt) else { break }
       located(partition, start: start, end: end)
@@ -114,12 +123,17 @@ public final class Trainer {
       guard isCurrent(partition, attempt) else { break }
       // The next claim compares watermarks and log, and tells what is missing.
       restart(partition, reason, now)
+    case .passEnded(let partition, let attempt):
+      guard isCurrent(partition, attempt) else { break }
+      partitions[partition]!.hasAllExamples = true
+      endPassIfPossible(partition)
     case .pulled(let server, let partition, let attempt, let batch, let result):
       guard isCurrent(partition, attempt) else { break }
       pulled(server, partition, batch, result, now)
     case .pushed(let server, let partition, let attempt, let batch, let result):
       guard isCurrent(partition, attempt) else { break }
       pushed(server, partition, batch, result, now)
+      startNextPassIfEnded(partition, now)
     case .tick:
       for partition in partitions.keys.sorted() {
         claimIfPossible(partition, now)
@@ -144,7 +158,7 @@ public final class Trainer {
 
   // MARK: - Claims
 
-  private func claimIfPossible(_ partition: PartitionID, _ now: Instant) {
+  func claimIfPossible(_ partition: PartitionID, _ now: Instant) {
     guard !isStopping, let state = partitions[partition], case .waiting(let until) = state.phase, now >= until,
       connected.count == configuration.map.serverCount
     else { return }
@@ -175,6 +189,7 @@ public final class Trainer {
       partitions[partition]!.epochs[server] = reply.epoch
       partitions[partition]!.watermarks += reply.watermarks
       if partitions[partition]!.epochs.count == configuration.map.serverCount {
+        if hasEndedEverywhere(partition) { return }
         partitions[partition]!.phase = .locating
         actions.append(.locate(partition, attempt: partitions[partition]!.attempt))
       }
@@ -182,30 +197,15 @@ public final class Trainer {
   }
 
   private func located(_ partition: PartitionID, start: Offset, end: Offset) {
+    if partition.pass > 0 { return locatedPass(partition, start: start, end: end) }
     var state = partitions[partition]!
     let distinct = Set(state.watermarks.map(\.watermark)).sorted()
     let smallest = distinct[0]
-    if let ahead = distinct.last, ahead > end {
-      actions.append(
-        .fail(
-          ClusterError(
-            .gap,
-            "partition \(partition) of the examples ends at \(end), but the servers have applied up to \(ahead): "
-              + "was the topic deleted and made anew? Restart the servers without their state, or restore the topic")))
-      return
-    }
-    if let gap = LogGap(state.watermarks, start: start) {
-      guard configuration.allowsGap else {
-        actions.append(.fail(gap.error(partition)))
-        return
-      }
-      statistics.lostOffsets += UInt64(gap.end.value - gap.begin.value)
-      actions.append(.notice("partition \(partition): offsets \(gap.begin) ..< \(gap.end) are lost"))
-    }
+    guard holdsWhatIsNeeded(partition, start: start, end: end, ahead: distinct[distinct.count - 1]) else { return }
     state.next = smallest
     state.applied = smallest
     // A shard that has nothing yet is taken to the start by a push of its own, which tells it where its log began.
-    state.cuts = Set(distinct).union([start]).filter { $0 > smallest }.sorted()
+    state.cuts = Set(distinct).union([start, state.validatedBelow]).filter { $0 > smallest }.sorted()
     state.phase = .running
     state.backoff.reset()
     partitions[partition] = state
@@ -214,15 +214,38 @@ public final class Trainer {
     actions.append(.fetch(partition, attempt: state.attempt, from: first))
   }
 
+  /// Whether the log, or the archive before it, has what the servers lack; says so if not.
+  func holdsWhatIsNeeded(_ partition: PartitionID, start: Offset, end: Offset, ahead: Offset) -> Bool {
+    if ahead > end {
+      actions.append(
+        .fail(
+          ClusterError(
+            .gap,
+            "partition \(partition.stream) of the examples ends at \(end), but the servers have applied up to \(ahead): "
+              + "was the topic deleted and made anew? Restart the servers without their state, or restore the topic")))
+      return false
+    }
+    if let gap = LogGap(partitions[partition]!.watermarks, start: start) {
+      guard configuration.allowsGap else {
+        actions.append(.fail(gap.error(partition.stream)))
+        return false
+      }
+      statistics.lostOffsets += UInt64(gap.end.value - gap.begin.value)
+      actions.append(.notice("partition \(partition.stream): offsets \(gap.begin) ..< \(gap.end) are lost"))
+    }
+    return true
+  }
+
   private func restart(_ partition: PartitionID, _ reason: String, _ now: Instant) {
-    guard var state = partitions[partition] else { return }
+    guard var state = partitions.removeValue(forKey: partition) else { return }
+    // A server may have lost what it had of earlier passes.
+    defer { partitions[firstPass(of: partition.stream)] = state }
     if case .waiting = state.phase { return }
     recycle(state.inFlight)
     statistics.restarts += 1
     state.abandon(until: now.advanced(byMs: state.backoff.next()))
-    partitions[partition] = state
     actions.append(.stopFetching(partition))
-    actions.append(.notice("partition \(partition) will be claimed again: \(reason)"))
+    actions.append(.notice("partition \(partition.stream) will be claimed again: \(reason)"))
   }
 
   private func revoke(_ partition: PartitionID) {
@@ -256,10 +279,11 @@ public final class Trainer {
         startBatch(partition)
       }
     }
+    endPassIfPossible(partition)
   }
 
   /// The log has no example between the last batch and the cut: moves the shards that are behind up to it.
-  private func skipToCut(_ partition: PartitionID, _ cut: Offset) {
+  func skipToCut(_ partition: PartitionID, _ cut: Offset) {
     batchNumber += 1
     partitions[partition]!.cuts.removeFirst()
     push(
@@ -321,15 +345,17 @@ public final class Trainer {
     startBatches(partition)
   }
 
-  private func push(_ partition: PartitionID, _ flight: PartitionTraining.InFlight, hasExamples: Bool) {
+  func push(_ partition: PartitionID, _ flight: PartitionTraining.InFlight, hasExamples: Bool) {
     let state = partitions[partition]!
     let map = configuration.map
     let reportServer = map.owner(of: ShardServer.reportShard(of: partition, shardCount: map.shardCount))
+    // Each example is validated once, before anything was learned from it: in the first pass, or in the stream behind that.
+    let isValidated = partition.pass == 1 || (partition.pass == 0 && flight.to > state.validatedBelow)
     for number in 0..<map.serverCount {
       let server = ServerID(number)
       var writer = BinaryWriter(capacity: hasExamples ? flight.step.pushByteCount(server) : 64)
       if hasExamples {
-        flight.step.encodePush(server, reportsHere: server == reportServer, into: &writer)
+        flight.step.encodePush(server, reportsHere: isValidated && server == reportServer, into: &writer)
       } else {
         PushRequest.encodeHead(
           minutes: 0, report: nil, sections: [], fids: UnsafeBufferPointer(start: nil, count: 0), into: &writer)
@@ -367,12 +393,12 @@ public final class Trainer {
   }
 
   private func commit(_ partition: PartitionID) {
-    guard let state = partitions[partition], state.applied > state.committed else { return }
+    guard partition.pass == 0, let state = partitions[partition], state.applied > state.committed else { return }
     partitions[partition]!.committed = state.applied
     actions.append(.commit(partition, state.applied))
   }
 
-  private func takeStep() -> TrainingStep {
+  func takeStep() -> TrainingStep {
     freeSteps.popLast()
       ?? TrainingStep(
         tables: configuration.tables, map: configuration.map, microBatchSize: configuration.microBatchSize)

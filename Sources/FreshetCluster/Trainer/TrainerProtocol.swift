@@ -16,6 +16,8 @@ public enum TrainerEvent {
   case examples(PartitionID, attempt: UInt64, ExampleBatch)
   /// The log does not hold what was to be read next: retention has overtaken the reader, or the log was cut off.
   case unreadable(PartitionID, attempt: UInt64, reason: String)
+  /// Every example below the end that `fetchPass` named has been delivered.
+  case passEnded(PartitionID, attempt: UInt64)
   case pulled(ServerID, PartitionID, attempt: UInt64, batch: UInt64, Result<UnsafeRawBufferPointer, ClusterError>)
   case pushed(ServerID, PartitionID, attempt: UInt64, batch: UInt64, Result<Void, ClusterError>)
   case tick
@@ -30,6 +32,8 @@ public enum TrainerAction {
   case locate(PartitionID, attempt: UInt64)
   /// Read the partition from this offset on.
   case fetch(PartitionID, attempt: UInt64, from: Offset)
+  /// Read the partition that a pass is over from this offset on, and say `passEnded` when `until` is reached.
+  case fetchPass(PartitionID, attempt: UInt64, from: Offset, until: Offset)
   case stopFetching(PartitionID)
   case pull(ServerID, PartitionID, attempt: UInt64, batch: UInt64, body: [UInt8])
   case push(

@@ -42,6 +42,7 @@ extension FreshetConfiguration {
       parameterServer: try ParameterServerSettings(root.section("ps")),
       snapshot: try SnapshotSection(root.section("snapshot")),
       trainer: try TrainerSettings(root.section("trainer")), joiner: try JoinerSettings(root.section("joiner")),
+      archive: try ArchiveConfiguration(root.section("archive")),
       serving: try ServingSettings(root.section("serve")), model: try ModelSpec(root.section("model")), effective: [])
     try root.finish()
     try source.finish()

@@ -13,6 +13,7 @@ public struct FreshetConfiguration: Sendable {
   public var snapshot: SnapshotSection
   public var trainer: TrainerSettings
   public var joiner: JoinerSettings
+  public var archive: ArchiveConfiguration
   public var serving: ServingSettings
   public var model: ModelSpec
   /// In the order of reading.

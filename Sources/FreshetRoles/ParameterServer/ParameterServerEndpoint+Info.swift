@@ -55,6 +55,12 @@ extension ParameterServerEndpoint {
     info.add("fenced_pushes", statistics.fenced, as: .counter)
     info.add("watermark_refusals", statistics.watermarkRefusals, as: .counter)
     for (shard, partition, offset) in shards.watermarks {
+      guard partition.pass == 0 else {
+        info.add(
+          "pass_\(shard)_\(partition.stream)_\(partition.pass)",
+          text: offset.finishedEnd.map { "finished_at=\($0)" } ?? "watermark=\(offset)", [])
+        continue
+      }
       info.add(
         "watermark_\(shard)_\(partition)", offset,
         as: .gauge.named("watermark", of: ["shard": shard, "partition": partition]))

@@ -2,7 +2,7 @@ import FreshetCore
 import FreshetS3
 import FreshetStore
 
-/// Opens the store that a configuration names.
+/// Opens the stores that a configuration names.
 public enum SnapshotStore {
   public enum Access: Sendable { case reading, writing }
 
@@ -13,19 +13,35 @@ public enum SnapshotStore {
     _ section: SnapshotSection, for access: Access, onRetry: @escaping @Sendable (String) -> Void
   ) throws -> (any FileStore)? {
     guard let path = section.store else { return nil }
-    guard let location = section.location else {
+    return try open(path, section.s3, of: "snapshot", for: access, onRetry: onRetry)
+  }
+
+  /// The same for the archive.
+  public static func open(
+    _ archive: ArchiveConfiguration, for access: Access, onRetry: @escaping @Sendable (String) -> Void
+  ) throws -> (any FileStore)? {
+    guard let path = archive.store else { return nil }
+    return try open(path, archive.s3, of: "archive", for: access, onRetry: onRetry)
+  }
+
+  /// - Parameter section: Of the configuration, for messages.
+  private static func open(
+    _ path: String, _ s3: SnapshotSection.S3, of section: String, for access: Access,
+    onRetry: @escaping @Sendable (String) -> Void
+  ) throws -> any FileStore {
+    guard let location = S3Location(path) else {
       return try access == .writing ? DirectoryStore(writing: path) : DirectoryStore(reading: path)
     }
-    return S3Store(try configuration(location, section.s3), onRetry: onRetry)
+    return S3Store(try configuration(location, s3, of: section), onRetry: onRetry)
   }
 
   private static func configuration(
-    _ location: S3Location, _ s3: SnapshotSection.S3
+    _ location: S3Location, _ s3: SnapshotSection.S3, of section: String
   ) throws(ConfigurationError) -> S3Configuration {
     func required(_ value: String?, _ key: String, _ variable: String) throws(ConfigurationError) -> String {
       if let value { return value }
       throw ConfigurationError(
-        file: "configuration", line: nil, key: "snapshot.s3.\(key)",
+        file: "configuration", line: nil, key: "\(section).s3.\(key)",
         reason: "is required for \(location), or the environment variable \(variable)")
     }
     return S3Configuration(

@@ -14,13 +14,14 @@ protocol ExampleSource: AnyObject, Sendable {
 
 /// The thread that reads `examples`: decodes records where librdkafka holds them and hands batches to the trainer's loop.
 ///
-/// Partitions begin paused and are read from where the trainer asks. While examples pile up nothing is polled: pausing a
-/// partition would throw away what has been fetched ahead.
+/// Partitions begin paused and are read from where the trainer asks, from the archive as far as it goes if there is to be a
+/// batch stage. While examples pile up nothing is polled: pausing a partition would throw away what has been fetched ahead.
 final class ExampleFeed: ExampleSource {
   /// What the trainer's loop asks of the thread.
   enum Command: Sendable {
     case locate(PartitionID, attempt: UInt64)
     case fetch(PartitionID, attempt: UInt64, from: Offset)
+    case fetchPass(PartitionID, attempt: UInt64, from: Offset, until: Offset)
     case stop(PartitionID)
     case consumed(PartitionID, attempt: UInt64, count: Int)
     case commit(PartitionID, Offset)
@@ -33,6 +34,7 @@ final class ExampleFeed: ExampleSource {
     case located(PartitionID, attempt: UInt64, start: Offset, end: Offset)
     case examples(PartitionID, attempt: UInt64, ExampleBatch)
     case unreadable(PartitionID, attempt: UInt64, reason: String)
+    case passEnded(PartitionID, attempt: UInt64)
 
     var trainerEvent: TrainerEvent {
       switch self {
@@ -43,14 +45,9 @@ final class ExampleFeed: ExampleSource {
       case .examples(let partition, let attempt, let batch): .examples(partition, attempt: attempt, batch)
       case .unreadable(let partition, let attempt, let reason):
         .unreadable(partition, attempt: attempt, reason: reason)
+      case .passEnded(let partition, let attempt): .passEnded(partition, attempt: attempt)
       }
     }
-  }
-
-  private struct Partition {
-    var attempt: UInt64
-    /// Examples that the trainer has not taken up yet.
-    var outstanding = 0
   }
 
   /// Counters that the loop shows.
@@ -61,20 +58,19 @@ final class ExampleFeed: ExampleSource {
     var waits = 0
   }
 
-  private static let recordsPerPoll = 1024
-  private static let pollMs = 5
-
   private let configuration: FreshetConfiguration
   /// Tells this trainer from others of the group; stable across restarts. nil where nothing does.
   private let instance: String?
+  private let stage: BatchStage
   private let logger: Logger
   private let commands = NIOLockedValueBox<[Command]>([])
   private let isFinished = NIOLockedValueBox(false)
   private let shared = NIOLockedValueBox(Statistics())
 
-  init(configuration: FreshetConfiguration, instance: String?, logger: Logger) {
+  init(configuration: FreshetConfiguration, instance: String?, stage: BatchStage, logger: Logger) {
     self.configuration = configuration
     self.instance = instance
+    self.stage = stage
     self.logger = logger
   }
 
@@ -86,7 +82,7 @@ final class ExampleFeed: ExampleSource {
   var statistics: Statistics { shared.withLockedValue { $0 } }
 
   /// Reads until the role ends; what goes wrong for good ends the role.
-  func run(failsFast: Bool, outcome: RoleOutcome, deliver: (Event) -> Void) {
+  func run(failsFast: Bool, outcome: RoleOutcome, deliver: @escaping (Event) -> Void) {
     do {
       try KafkaStartup.prepare(
         configuration.kafka, clientID: "freshet-trainer", failsFast: failsFast, logger: logger
@@ -100,150 +96,35 @@ final class ExampleFeed: ExampleSource {
     }
   }
 
-  private func read(outcome: RoleOutcome, deliver: (Event) -> Void) throws {
+  private func read(outcome: RoleOutcome, deliver: @escaping (Event) -> Void) throws {
     let kafka = KafkaStartup.configuration(configuration.kafka, clientID: "freshet-trainer", logger: logger)
     // What is no longer there is not to be passed over: the trainer must know of it.
     var options = KafkaConsumer.Options(groupID: configuration.trainer.group, offsetReset: .error, startPaused: true)
     options.fetchWaitMs = 20
     options.groupInstanceID = instance
-    let consumer = try KafkaConsumer(kafka, options: options)
+    options.endOfPartitionEvents = stage.passes > 0
+    let archive = try stage.open(configuration, logger: logger)
     let deadLetters = try DeadLetterWriter(kafka, topic: configuration.kafka.topics.deadLetter)
-    let topic = configuration.kafka.topics.examples
-    let layout = ExampleLayout(configuration.model)
-    try consumer.subscribe([topic])
-    var partitions: [PartitionID: Partition] = [:]
-    var batches: [PartitionID: ExampleBatch] = [:]
+    let reading = ExampleReading(
+      consumer: try KafkaConsumer(kafka, options: options), topic: configuration.kafka.topics.examples,
+      layout: ExampleLayout(configuration.model), queuedExamples: configuration.trainer.queuedExamples,
+      archive: archive, deadLetters: deadLetters, logger: logger, deliver: deliver
+    ) { [shared] change in shared.withLockedValue { change(&$0) } }
+    try reading.begin()
     while true {
       let isLast = isFinished.withLockedValue { $0 }
       for command in commands.withLockedValue({ commands in
         defer { commands.removeAll() }
         return commands
-      }) {
-        try perform(command, consumer, topic, &partitions, deliver)
-      }
-      if isLast { break }
-      guard partitions.values.allSatisfy({ $0.outstanding < configuration.trainer.queuedExamples }) else {
-        shared.withLockedValue { $0.waits += 1 }
-        Thread.sleep(forTimeInterval: 0.001)
-        continue
-      }
-      _ = try consumer.poll(
-        maxRecords: Self.recordsPerPoll, timeoutMs: Self.pollMs,
-        onEvent: { event in try handle(event, &partitions, &batches, deliver) },
-        onRecord: { record in
-          try append(record, layout, &batches, deadLetters)
-        })
-      for (partition, batch) in batches where !batch.isEmpty {
-        hand(batch, of: partition, &partitions, deliver)
-      }
-      batches.removeAll(keepingCapacity: true)
-      deadLetters.poll()
-    }
-    consumer.close()
-    try deadLetters.flush(timeoutMs: 5_000)
-  }
-
-  private func perform(
-    _ command: Command, _ consumer: KafkaConsumer, _ topic: String, _ partitions: inout [PartitionID: Partition],
-    _ deliver: (Event) -> Void
-  ) throws {
-    switch command {
-    case .locate(let partition, let attempt):
-      do {
-        let watermarks = try consumer.queryWatermarks(KafkaTopicPartition(topic, partition), timeoutMs: 5_000)
-        deliver(.located(partition, attempt: attempt, start: watermarks.low, end: watermarks.high))
-      } catch {
-        logger.warning("\(error)", metadata: ["partition": "\(partition)"])
+      }) where try !reading.perform(command) {
         send(command)
       }
-    case .fetch(let partition, let attempt, let from):
-      guard partitions[partition] != nil else { return }
-      guard try begin(KafkaTopicPartition(topic, partition), from, consumer) else { return send(command) }
-      partitions[partition] = Partition(attempt: attempt)
-    case .stop(let partition):
-      guard partitions[partition] != nil else { return }
-      partitions[partition] = Partition(attempt: 0)
-      try consumer.pause(KafkaTopicPartition(topic, partition))
-    case .consumed(let partition, let attempt, let count):
-      guard var state = partitions[partition], state.attempt == attempt else { return }
-      state.outstanding -= count
-      partitions[partition] = state
-    case .commit(let partition, let offset):
-      guard partitions[partition] != nil else { return }
-      try consumer.commitLater([KafkaPosition(topic, partition, offset: offset)])
-    }
-  }
-
-  /// - Returns: False if the broker may allow it later.
-  private func begin(_ partition: KafkaTopicPartition, _ from: Offset, _ consumer: KafkaConsumer) throws -> Bool {
-    do {
-      try consumer.seek(partition, to: from)
-      try consumer.resume(partition)
-      return true
-    } catch {
-      // Lost meanwhile: the event that says so comes with the next poll.
-      if error.reason == .notAssigned { return true }
-      guard error.isRetriable || error.reason == .timedOut else { throw error }
-      logger.warning("\(error); trying again", metadata: ["partition": "\(partition)"])
-      return false
-    }
-  }
-
-  private func handle(
-    _ event: KafkaEvent, _ partitions: inout [PartitionID: Partition], _ batches: inout [PartitionID: ExampleBatch],
-    _ deliver: (Event) -> Void
-  ) throws(KafkaError) {
-    switch event {
-    case .assigned(let assigned):
-      logger.info("assigned", metadata: ["partitions": "\(assigned.map { "\($0.partition)" }.joined(separator: ","))"])
-      for entry in assigned {
-        partitions[entry.partition] = Partition(attempt: 0)
-        deliver(.assigned(entry.partition))
-      }
-    case .revoked(let revoked), .lost(let revoked):
-      logger.info("revoked", metadata: ["partitions": "\(revoked.map { "\($0.partition)" }.joined(separator: ","))"])
-      for entry in revoked {
-        partitions[entry.partition] = nil
-        batches[entry.partition] = nil
-        deliver(.revoked(entry.partition))
-      }
-    case .endOfPartition: break
-    case .error(let error):
-      if error.isFatal { throw error }
-      logger.warning("\(error)")
-      if error.reason == .offsetOutOfRange, let partition = error.partition, let state = partitions[partition] {
-        deliver(.unreadable(partition, attempt: state.attempt, reason: "\(error)"))
+      if isLast { break }
+      if try !reading.step() {
+        shared.withLockedValue { $0.waits += 1 }
+        Thread.sleep(forTimeInterval: 0.001)
       }
     }
-  }
-
-  private func append(
-    _ record: borrowing KafkaRecord, _ layout: ExampleLayout, _ batches: inout [PartitionID: ExampleBatch],
-    _ deadLetters: DeadLetterWriter
-  ) throws {
-    if batches[record.partition] == nil {
-      batches[record.partition] = ExampleBatch(layout: layout, capacity: Self.recordsPerPoll)
-    }
-    do {
-      guard let value = record.value else { throw ExampleError(kind: .malformed, message: "the record has no value") }
-      try batches[record.partition]!.append(value, offset: record.offset.value)
-      shared.withLockedValue { $0.examplesRead += 1 }
-    } catch let error as ExampleError where error.kind != .schemaMismatch {
-      shared.withLockedValue { $0.deadLetters += 1 }
-      try deadLetters.write(
-        DeadLetterRecord(
-          code: error.code, reason: error.message, role: "trainer", topic: record.topic, partition: record.partition,
-          offset: record.offset, payload: record.value.map { Array($0) }))
-    }
-  }
-
-  private func hand(
-    _ batch: ExampleBatch, of partition: PartitionID, _ partitions: inout [PartitionID: Partition],
-    _ deliver: (Event) -> Void
-  ) {
-    guard var state = partitions[partition], state.attempt != 0 else { return }
-    state.outstanding += batch.count
-    deliver(.examples(partition, attempt: state.attempt, batch))
-    partitions[partition] = state
+    try reading.end()
   }
 }

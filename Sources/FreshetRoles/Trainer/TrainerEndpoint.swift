@@ -93,6 +93,8 @@ final class TrainerEndpoint {
       }
     case .locate(let partition, let attempt): feed.send(.locate(partition, attempt: attempt))
     case .fetch(let partition, let attempt, let from): feed.send(.fetch(partition, attempt: attempt, from: from))
+    case .fetchPass(let partition, let attempt, let from, let until):
+      feed.send(.fetchPass(partition, attempt: attempt, from: from, until: until))
     case .stopFetching(let partition): feed.send(.stop(partition))
     case .consumed(let partition, let attempt, let count):
       feed.send(.consumed(partition, attempt: attempt, count: count))

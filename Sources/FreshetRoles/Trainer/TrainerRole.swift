@@ -17,12 +17,14 @@ public struct TrainerRole: Service {
     public var metricsPort: Int?
     public var failsFast: Bool
     public var allowsGap: Bool
+    public var stage: BatchStage
 
-    public init(port: Int?, metricsPort: Int?, failsFast: Bool, allowsGap: Bool) {
+    public init(port: Int?, metricsPort: Int?, failsFast: Bool, allowsGap: Bool, stage: BatchStage) {
       self.port = port
       self.metricsPort = metricsPort
       self.failsFast = failsFast
       self.allowsGap = allowsGap
+      self.stage = stage
     }
   }
 
@@ -32,6 +34,10 @@ public struct TrainerRole: Service {
   private let logger: Logger
 
   public init(configuration: FreshetConfiguration, options: Options, logger: Logger) throws {
+    if options.stage.source == .archive, configuration.archive.store == nil {
+      throw UsageError(
+        "--from archive needs archive.store: the directory or the bucket that `freshet archive` writes to")
+    }
     self.configuration = configuration
     self.options = options
     tables = try ModelTables(configuration.model)
@@ -48,9 +54,10 @@ public struct TrainerRole: Service {
       tables: tables, map: configuration.cluster.map, batchSize: settings.batchSize,
       microBatchSize: settings.microBatchSize, pipelineDepth: settings.pipelineDepth,
       maximumUnacknowledged: settings.maximumUnacknowledged,
-      allowsGap: options.allowsGap, seed: UInt64.random(in: 0 ... .max))
+      allowsGap: options.allowsGap, seed: UInt64.random(in: 0 ... .max), passes: options.stage.passes)
     let port = options.port ?? settings.port
-    let feed = ExampleFeed(configuration: configuration, instance: StatusPort.instance(port: port), logger: logger)
+    let feed = ExampleFeed(
+      configuration: configuration, instance: StatusPort.instance(port: port), stage: options.stage, logger: logger)
     let cluster = configuration.cluster
     let endpoint = try await loop.submit { [logger] in
       NIOLoopBound(

@@ -136,6 +136,7 @@ final class TrainerProcess: SimulatedProcess, GroupMember {
       }
     case .locate(let partition, let attempt): feed.locate(partition, attempt: attempt)
     case .fetch(let partition, let attempt, let from): feed.fetch(partition, attempt: attempt, from: from)
+    case .fetchPass: preconditionFailure("the simulated trainer makes no passes")
     case .stopFetching(let partition): feed.stop(partition)
     case .consumed(let partition, let attempt, let count): feed.consumed(partition, attempt: attempt, count: count)
     case .commit(let partition, let offset):

@@ -19,6 +19,8 @@ final class ClusterHarness {
     var microBatchSize = Int.max
     var pipelineDepth = 1...3
     var allowsGap = false
+    /// Before the stream of each partition.
+    var passes = 0
     var faults: Set<Fault> = []
     var faultCount = 8
     /// Changes examples before they are appended.
@@ -42,6 +44,8 @@ final class ClusterHarness {
     var attempt: UInt64
     var next: Int64
     var queued = 0
+    /// Of a pass; nil once its end has been told.
+    var until: Int64?
   }
 
   struct Log {
@@ -101,7 +105,8 @@ final class ClusterHarness {
         configuration: Trainer.Configuration(
           tables: options.model.tables, map: map, batchSize: .random(in: options.batchSize, using: &random),
           microBatchSize: options.microBatchSize, pipelineDepth: .random(in: options.pipelineDepth, using: &random),
-          maximumUnacknowledged: .random(in: 1...4, using: &random), allowsGap: options.allowsGap, seed: random.next())),
+          maximumUnacknowledged: .random(in: 1...4, using: &random), allowsGap: options.allowsGap, seed: random.next(),
+          passes: options.passes)),
       links: Array(repeating: nil, count: options.servers))
   }
 
@@ -174,17 +179,22 @@ final class ClusterHarness {
   private func answerFromLog(_ trainer: Int) {
     if !nodes[trainer].located.isEmpty && Bool.random(using: &random) {
       let (partition, attempt) = nodes[trainer].located.removeFirst()
-      let log = logs[Int(partition.value)]
+      let log = logs[Int(partition.stream.value)]
       deliver(.located(partition, attempt: attempt, start: Offset(log.start), end: Offset(log.end)), to: trainer)
       return
     }
     guard let (partition, fetch) = nodes[trainer].fetches.sorted(by: { $0.key < $1.key }).randomElement(using: &random),
       fetch.queued < 16
     else { return }
-    let log = logs[Int(partition.value)]
-    let available = log.examples[..<log.visible].filter { $0.offset >= max(fetch.next, log.start) }
+    let log = logs[Int(partition.stream.value)]
+    let end = partition.pass > 0 ? fetch.until ?? 0 : .max
+    let available = log.examples[..<log.visible].filter { $0.offset >= max(fetch.next, log.start) && $0.offset < end }
     let block = Array(available.prefix(Int.random(in: 1...12, using: &random)))
-    guard let last = block.last else { return }
+    guard let last = block.last else {
+      guard fetch.until != nil else { return }
+      nodes[trainer].fetches[partition]!.until = nil
+      return deliver(.passEnded(partition, attempt: fetch.attempt), to: trainer)
+    }
     nodes[trainer].fetches[partition]!.next = last.offset + 1
     nodes[trainer].fetches[partition]!.queued += block.count
     deliver(.examples(partition, attempt: fetch.attempt, options.model.batch(block)), to: trainer)
@@ -203,6 +213,8 @@ final class ClusterHarness {
     case .locate(let partition, let attempt): nodes[trainer].located.append((partition, attempt))
     case .fetch(let partition, let attempt, let from):
       nodes[trainer].fetches[partition] = Fetch(attempt: attempt, next: from.value)
+    case .fetchPass(let partition, let attempt, let from, let until):
+      nodes[trainer].fetches[partition] = Fetch(attempt: attempt, next: from.value, until: until.value)
     case .stopFetching(let partition): nodes[trainer].fetches[partition] = nil
     case .pull(let server, let partition, let attempt, let batch, let body):
       send(server, .pull(partition, attempt: attempt, batch: batch, body: body))

@@ -76,7 +76,7 @@ final class TrainedServer {
       _ = try body.withUnsafeBytes { try server.push($0, partition: partition, epoch: epoch, from: from, to: to) }
       return trainer.handle(.pushed(id, partition, attempt: attempt, batch: batch, .success(())), now: now)
     case .fail(let error): throw error
-    case .stopFetching, .consumed, .commit, .notice: return []
+    case .fetchPass, .stopFetching, .consumed, .commit, .notice: return []
     }
   }
 

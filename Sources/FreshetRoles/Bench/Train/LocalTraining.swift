@@ -64,7 +64,7 @@ final class LocalTraining {
       _ = try body.withUnsafeBytes { try server.push($0, partition: partition, epoch: epoch, from: from, to: to) }
       following += trainer.handle(.pushed(id, partition, attempt: attempt, batch: batch, .success(())), now: now)
     case .fail(let error): throw error
-    case .stopFetching, .consumed, .commit, .notice: break
+    case .fetchPass, .stopFetching, .consumed, .commit, .notice: break
     }
   }
 }

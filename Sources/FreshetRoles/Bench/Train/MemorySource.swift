@@ -46,6 +46,7 @@ final class MemorySource: ExampleSource {
       state.withLockedValue { if $0.attempt == attempt { $0.outstanding -= count } }
       fill()
     case .commit(_, let offset): if offset.value == Int64(log.count) { finished() }
+    case .fetchPass: preconditionFailure("there are no passes")
     case .stop: break
     }
   }
