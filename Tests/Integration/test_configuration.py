@@ -79,7 +79,8 @@ def test_a_size_that_a_network_does_not_have_is_named_with_its_line(tmp_path):
     file.write_text(example.read_text().replace("kind: mmoe", "kind: deepfm\n    hidden: [8]"))
     done = run("config", "check", "-c", file)
     assert done.returncode == 2
-    assert f"{file}:{line + 1}: " in done.stderr and "model.network.expert" in done.stderr, done.stderr
+    # The line of `hidden` has come in before.
+    assert f"{file}:{line + 2}: model.network.expert_hidden: only mmoe can have it" in done.stderr, done.stderr
 
 
 def test_a_busy_port_ends_each_role_with_a_clear_message(make_cluster):
