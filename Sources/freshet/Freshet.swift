@@ -18,6 +18,7 @@ struct Freshet: AsyncParsableCommand {
       QueryCommand.self,
       ConfigCommand.self,
       BenchCommand.self,
+      ExperimentCommand.self,
       SimulateCommand.self,
     ])
 
