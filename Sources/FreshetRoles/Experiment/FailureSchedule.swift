@@ -32,12 +32,15 @@ struct FailureSchedule {
     var window = 0
     for hour in first...last {
       while windows[window].number < hour { window += 1 }
+      let mark = hour / snapshotHours * snapshotHours
+      var snapshot = window
+      while snapshot > 0, windows[snapshot - 1].number >= mark { snapshot -= 1 }
       for server in 0..<servers where random.nextUnit() < failuresPerDay / 24 {
-        // Twice before the same example is once.
-        if failures.contains(where: { $0.window == window && $0.server == server }) { continue }
-        let mark = hour / snapshotHours * snapshotHours
-        let snapshot = mark < first ? nil : windows.firstIndex { $0.number >= mark }
-        failures.append(Failure(server: server, window: window, snapshotWindow: snapshot))
+        // Twice before the same example is once, and the first time counts.
+        if failures.reversed().prefix(while: { $0.window == window }).contains(where: { $0.server == server }) {
+          continue
+        }
+        failures.append(Failure(server: server, window: window, snapshotWindow: mark > first ? snapshot : nil))
       }
     }
     self.failures = failures.sorted { ($0.window, $0.server) < ($1.window, $1.server) }

@@ -10,21 +10,26 @@ public struct FaultToleranceExperiment {
   static let servers = 16
 
   struct Case {
-    var name: String
     /// Of each server.
     var failuresPerDay: Double
     var snapshotDays: Int64
     var recovery: FaultyTraining.Recovery
+
+    var rateText: String { "\(fixed(failuresPerDay * 100, decimals: failuresPerDay < 0.01 ? 2 : 0)) %" }
+    var snapshotText: String { snapshotDays == 1 ? "1 day" : "\(snapshotDays) days" }
+    var recoveryText: String { recovery == .exact ? "exact" : "loss" }
+    var text: String { "\(rateText), \(snapshotText), \(recoveryText)" }
   }
 
-  /// The first one has no failures: the others are compared with it.
+  static let noFailure = Case(failuresPerDay: 0, snapshotDays: 1, recovery: .exact)
+  /// What is compared with it.
   static let cases = [
-    Case(name: "no failure", failuresPerDay: 0, snapshotDays: 1, recovery: .exact),
-    Case(name: "0.01 %, 1 day", failuresPerDay: 0.0001, snapshotDays: 1, recovery: .loss),
-    Case(name: "1 %, 1 day", failuresPerDay: 0.01, snapshotDays: 1, recovery: .loss),
-    Case(name: "10 %, 1 day", failuresPerDay: 0.1, snapshotDays: 1, recovery: .loss),
-    Case(name: "10 %, 7 days", failuresPerDay: 0.1, snapshotDays: 7, recovery: .loss),
-    Case(name: "same, exact", failuresPerDay: 0.1, snapshotDays: 7, recovery: .exact),
+    Case(failuresPerDay: 0.0001, snapshotDays: 1, recovery: .loss),
+    Case(failuresPerDay: 0.01, snapshotDays: 1, recovery: .loss),
+    Case(failuresPerDay: 0.1, snapshotDays: 1, recovery: .loss),
+    Case(failuresPerDay: 0.1, snapshotDays: 1, recovery: .exact),
+    Case(failuresPerDay: 0.1, snapshotDays: 7, recovery: .loss),
+    Case(failuresPerDay: 0.1, snapshotDays: 7, recovery: .exact),
   ]
 
   struct Score {
@@ -41,12 +46,13 @@ public struct FaultToleranceExperiment {
     progress("joining \(settings.data)")
     let log = try settings.readLog()
     let hours = EventWindows(log.times, in: 0..<log.count, lengthMs: 3_600_000)
-    var scores = Array(repeating: [Score](), count: Self.cases.count)
+    let cases = [Self.noFailure] + Self.cases
+    var scores = Array(repeating: [Score](), count: cases.count)
     for seed in 0..<settings.seeds {
       let training = FaultyTraining(
         tables: try ModelTables(settings.model(seed: seed)), servers: Self.servers, batchSize: settings.batchSize,
         microBatchSize: settings.microBatchSize)
-      for (number, one) in Self.cases.enumerated() {
+      for (number, one) in cases.enumerated() {
         let schedule = FailureSchedule(
           hours: hours, servers: Self.servers, failuresPerDay: one.failuresPerDay,
           snapshotHours: one.snapshotDays * 24, seed: Hashing.mix(UInt64(seed + 1)))
@@ -56,20 +62,24 @@ public struct FaultToleranceExperiment {
         let lastHalf = PredictionScore(logits: run.logits[half...], labels: log.labels[half...]).auc
         run.logits = []
         scores[number].append(Score(auc: auc, aucLastHalf: lastHalf, run: run))
-        progress("seed \(seed): \(one.name): \(run.failures) failures, AUC \(fixed(auc, decimals: 4))")
+        progress(
+          "seed \(seed): \(number == 0 ? "no failure" : one.text): \(run.failures) failures, "
+            + "AUC \(fixed(auc, decimals: 4))")
       }
     }
     return report(log, scores)
   }
 
   private func report(_ log: ExampleLog, _ scores: [[Score]]) -> ExperimentReport {
-    func mean(_ values: [Int]) -> String { fixed(Spread(values.map { Double($0) }).mean, decimals: 0) }
-    let rows = Self.cases.indices.map { number in
+    func mean(_ values: [Int]) -> String { grouped(Int(Spread(values.map { Double($0) }).mean.rounded())) }
+    let rows = scores.indices.map { number in
       let ours = scores[number]
+      let one = number == 0 ? nil : Self.cases[number - 1]
       return [
-        Self.cases[number].name, mean(ours.map(\.run.failures)),
+        one?.rateText ?? "0", one?.snapshotText ?? "–", one?.recoveryText ?? "–", mean(ours.map(\.run.failures)),
         fixed(Spread(ours.map { $0.run.lostShare * 100 }).mean, decimals: 3), mean(ours.map(\.run.replayed)),
-        Spread(ours.map(\.auc)).text(decimals: 4), number == 0 ? "–" : difference(scores, number).text(decimals: 5, signed: true),
+        Spread(ours.map(\.auc)).text(decimals: 4),
+        number == 0 ? "–" : difference(scores, number).text(decimals: 5, signed: true),
         Spread(ours.map(\.aucLastHalf)).text(decimals: 4),
       ]
     }
@@ -78,19 +88,21 @@ public struct FaultToleranceExperiment {
       notes: [
         settings.setup(log),
         "\(Self.servers) servers. Failures a day of each server, and how often snapshots are taken, both in event time. "
-          + "Lost: the share of all updates of rows and dense tensors that no server ever got. "
+          + "Lost: the share of updates that servers forgot and never got again, if all servers' shares are alike. "
           + "Replayed: examples that went through the trainer again. Figures of failures are means over seeds.",
       ],
       table: MarkdownTable(
         header: [
-          "failures a day, snapshots", "failures", "lost, %", "replayed", "AUC", "against no failure", "AUC, last half",
-        ], alignment: [.left, .right, .right, .right, .right, .right, .right], rows: rows),
+          "failures a day", "snapshots every", "recovery", "failures", "lost, %", "replayed", "AUC",
+          "against no failure",
+          "AUC, last half",
+        ], alignment: [.right, .right, .left, .right, .right, .right, .right, .right, .right], rows: rows),
       chart: PointChart(
         title: "AUC against a run without failures", yLabel: "difference in AUC",
-        categories: Self.cases.dropFirst().map(\.name),
+        categories: Self.cases.map { "\($0.rateText) a day\n\($0.snapshotText), \($0.recoveryText)" },
         series: [
           PointChart.Series(
-            name: "whole pass", points: Self.cases.indices.dropFirst().map { difference(scores, $0) })
+            name: "whole pass", points: Self.cases.indices.map { difference(scores, $0 + 1) })
         ]))
   }
 

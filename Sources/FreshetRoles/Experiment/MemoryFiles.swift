@@ -53,7 +53,9 @@ final class MemoryFiles: FileStore {
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(FileStoreError) -> Int {
       let count = min(buffer.count, bytes.count - position)
-      bytes.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count])) }
+      bytes.withUnsafeBytes {
+        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count]))
+      }
       position += count
       return count
     }

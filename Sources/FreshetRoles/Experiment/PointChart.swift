@@ -10,6 +10,7 @@ struct PointChart: Sendable {
 
   let title: String
   let yLabel: String
+  /// Lines of a name are drawn below each other.
   let categories: [String]
   let series: [Series]
 
@@ -35,7 +36,8 @@ struct PointChart: Sendable {
   var svg: String {
     let axis = ValueAxis(values: values)
     var lines = [
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 720 400\" role=\"img\" aria-label=\"\(Self.escaped(title))\">",
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 \(Self.number(Self.width)) \(Self.number(Self.height))\" "
+        + "role=\"img\" aria-label=\"\(Self.escaped(title))\">",
       "<style>", style, "</style>",
       text(title, x: Self.plot.left, y: 26, anchor: "start", style: "title"),
     ]
@@ -55,7 +57,8 @@ struct PointChart: Sendable {
       ["text { fill: \(ink); } .axis { stroke: \(ink); } .grid { stroke: \(faint); }"]
         + colours.enumerated().map { ".s\($0) { stroke: \($1); fill: \($1); }" }.prefix(series.count)
     }
-    return (["text { font: 13px system-ui, sans-serif; stroke: none; } .title { font-size: 15px; font-weight: 600; }"]
+    return
+      (["text { font: 13px system-ui, sans-serif; stroke: none; } .title { font-size: 15px; font-weight: 600; }"]
       + rules("#24292f", "#d7dbe0", Self.colours.map(\.light)) + ["@media (prefers-color-scheme: dark) {"]
       + rules("#d6dde5", "#3b424a", Self.colours.map(\.dark)) + ["}"]).joined(separator: "\n")
   }
@@ -88,8 +91,10 @@ struct PointChart: Sendable {
 
   private func categoryAxis() -> [String] {
     [line("axis", Self.plot.left, Self.plot.bottom, Self.plot.right, Self.plot.bottom)]
-      + categories.enumerated().map { number, name in
-        text(name, x: x(number), y: Self.plot.bottom + 22, anchor: "middle", style: nil)
+      + categories.enumerated().flatMap { number, name in
+        name.split(separator: "\n").enumerated().map { row, part in
+          text(String(part), x: x(number), y: Self.plot.bottom + 22 + Double(row) * 17, anchor: "middle", style: nil)
+        }
       }
   }
 

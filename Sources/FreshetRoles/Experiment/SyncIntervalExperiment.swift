@@ -29,7 +29,7 @@ public struct SyncIntervalExperiment {
     var live: [Float]
     /// By case.
     var served: [[Float]]
-    /// By case.
+    /// By case; the first copy, of the batch model, is one.
     var refreshes: [Int]
   }
 
@@ -53,9 +53,10 @@ public struct SyncIntervalExperiment {
         scores[number].append(Score(logits, labels, known))
       }
       refreshes = run.refreshes
-      progress(
-        "seed \(seed): " + zip(["live"] + Self.cases.map(\.name), scores).map { "\($0) \(fixed($1.last!.auc, decimals: 4))" }
-          .joined(separator: ", "))
+      let aucs = zip(["live"] + Self.cases.map(\.name), scores).map { name, scores in
+        "\(name) \(fixed(scores.last!.auc, decimals: 4))"
+      }
+      progress("seed \(seed): " + aucs.joined(separator: ", "))
     }
     return report(log, online, known, scores, refreshes)
   }
@@ -123,7 +124,7 @@ public struct SyncIntervalExperiment {
       try log.forEachBatch(of: step.range, filling: &batch) { try training.train($0) }
     }
     for number in cases.indices { score(number, upTo: log.count) }
-    return Run(live: live, served: served, refreshes: copies.map { $0.refreshes - 1 })
+    return Run(live: live, served: served, refreshes: copies.map(\.refreshes))
   }
 
   private func report(
@@ -133,7 +134,7 @@ public struct SyncIntervalExperiment {
     let live = scores[0]
     let rows = names.indices.map { number in
       [
-        names[number], number == 0 ? "–" : grouped(refreshes[number - 1]),
+        names[number], number == 0 ? "–" : grouped(refreshes[number - 1] - 1),
         Spread(scores[number].map(\.auc)).text(decimals: 4),
         number == 0
           ? "–" : Spread(zip(scores[number], live).map { $0.auc - $1.auc }).text(decimals: 4, signed: true),
