@@ -19,6 +19,7 @@ struct Freshet: AsyncParsableCommand {
       QueryCommand.self,
       ConfigCommand.self,
       BenchCommand.self,
+      ExperimentCommand.self,
       SimulateCommand.self,
     ])
 

@@ -123,6 +123,39 @@ public struct ExampleBatch: Sendable {
     dense.append(contentsOf: row.dense)
   }
 
+  /// Appends examples of another batch as they are.
+  /// - Precondition: Both batches have one layout, and there is room for the examples and their fids.
+  public mutating func append(_ slice: ExampleSlice) {
+    let (other, range) = (slice.batch, slice.examples)
+    precondition(other.layout == layout && count + range.count <= capacity)
+    precondition(fids.count + slice.fidRange.count <= fidCapacity)
+    offsets.append(contentsOf: other.offsets[range])
+    requestHashes.append(contentsOf: other.requestHashes[range])
+    eventTimes.append(contentsOf: other.eventTimes[range])
+    actionTimes.append(contentsOf: other.actionTimes[range])
+    ingestTimes.append(contentsOf: other.ingestTimes[range])
+    weights.append(contentsOf: other.weights[range])
+    negativeRates.append(contentsOf: other.negativeRates[range])
+    origins.append(contentsOf: other.origins[range])
+    labels.append(
+      contentsOf: other.labels[range.lowerBound * layout.taskCount..<range.upperBound * layout.taskCount])
+    let shift = Int32(fids.count - slice.fidRange.lowerBound)
+    fids.append(contentsOf: other.fids[slice.fidRange])
+    let starts = range.lowerBound * layout.slotCount + 1..<range.upperBound * layout.slotCount + 1
+    for start in other.slotStarts[starts] { slotStarts.append(start + shift) }
+    dense.append(
+      contentsOf: other.dense[range.lowerBound * layout.denseCount..<range.upperBound * layout.denseCount])
+    count += range.count
+  }
+
+  /// Puts other fids in the place of a slot's.
+  public mutating func replaceFids(ofSlot slot: Int, _ replacement: (Fid) -> Fid) {
+    precondition((0..<layout.slotCount).contains(slot))
+    for example in 0..<count {
+      for position in fidRange(example: example, slot: slot) { fids[position] = replacement(fids[position]) }
+    }
+  }
+
   private mutating func appendHeader(_ header: ExampleHeader, offset: Int64) {
     count &+= 1
     offsets.append(offset)
