@@ -119,7 +119,7 @@ let package = Package(
 
     tests("FreshetCore", ["FreshetCore"]),
     tests("FreshetTable", ["FreshetTable", "FreshetTableScript", "CAllocationCount", "FreshetCore"]),
-    tests("FreshetModel", ["FreshetModel", "FreshetCore"]),
+    tests("FreshetModel", ["FreshetModel", "CAllocationCount", "FreshetCore"]),
     tests("FreshetWire", ["FreshetWire", "FreshetCore", .product(name: "NIOCore", package: "swift-nio")]),
     tests(
       "FreshetCluster", ["FreshetCluster", "FreshetModel", "FreshetTable", "CAllocationCount", "FreshetCore"]),

@@ -12,7 +12,8 @@ public struct ModelTables: Sendable {
 
   public let shape: NetworkShape
   public let denseLayout: DenseLayout
-  public let poolsByMean: [Bool]
+  /// By slot.
+  public let pooling: [SlotSpec.Pooling]
   /// By slot, the position of its table.
   public let tableOfSlot: [Int]
   /// With the optimizers of training, and limits of rows that hold for all shards together; the last one is the dense table.
@@ -37,11 +38,9 @@ public struct ModelTables: Sendable {
     guard !model.tables.contains(where: { $0.name == Self.denseTableName }) else {
       throw ClusterError(.mismatch, "a table is named \(Self.denseTableName), which is the dense tensors' name")
     }
-    shape = NetworkShape(
-      slots: model.slots.count, factors: factors, denseFeatures: model.denseFeatures.count,
-      hidden: model.network.hidden, hasFactorizationMachine: model.network.kind != .logistic, tasks: model.tasks.count)
+    shape = NetworkShape(model)
     denseLayout = DenseLayout(shape: shape)
-    poolsByMean = model.slots.map { $0.pooling == .mean }
+    pooling = model.slots.map(\.pooling)
     let rowTables = model.rowTables
     tableOfSlot = rowTables.tableOfSlot
     var layouts = rowTables.tables.map { TableLayout($0) }
@@ -102,5 +101,5 @@ public struct ModelTables: Sendable {
     throw ClusterError(.mismatch, "no table \(name); the tables are \(layouts.map(\.name).joined(separator: ", "))")
   }
 
-  public func makeNetwork() -> Network { Network(shape: shape, poolsByMean: poolsByMean) }
+  public func makeNetwork() -> Network { Network(shape: shape, pooling: pooling) }
 }

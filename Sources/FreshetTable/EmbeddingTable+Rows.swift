@@ -60,7 +60,7 @@ extension EmbeddingTable {
   @inline(__always)
   private func locate(_ fid: Fid) -> UInt32 {
     let row = core.find(fid)
-    if row != TableCore.noRow { core.store.prefetch(row, bytes: core.shape.weightBytes, touches: false) }
+    if row != TableCore.noRow { RowStore.prefetch(core.store.row(row), bytes: core.shape.weightBytes) }
     return row
   }
 

@@ -120,7 +120,8 @@ public final class EmbeddingTable {
   /// Applies one gradient after the other to its fid's row. A fid without a row gets one if it is admitted, else its gradient is
   /// dropped and counted.
   ///
-  /// A row of gradients with a NaN or an infinity is skipped and counted.
+  /// A row of gradients with a NaN or an infinity is skipped and counted: it makes no row, and leaves weights and state of one that
+  /// exists as they are; only its time of the last update moves on.
   /// - Parameters:
   ///   - fids: Need not be distinct: gradients of one fid are applied in their order, each as an update of its own.
   ///   - gradients: Row-major `fids.count × width`.

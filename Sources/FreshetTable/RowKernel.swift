@@ -50,6 +50,7 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage> {
       gradient = UnsafePointer(scratch)
     }
     let step = optimizer.beginStep(scalars(first))
+    let shrinks = rules.l1 != 0
     let second = first + shape.width &* 4
     let rawGradient = UnsafeRawPointer(gradient)
     var column = 0
@@ -61,7 +62,7 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage> {
       var b = Kernel.stateVectors > 1 ? second.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self) : .zero
       let g = rawGradient.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self)
       optimizer.apply(g, to: &weight, &a, &b, step)
-      if rules.l1 != 0 { shrink(&weight) }
+      if shrinks { shrink(&weight) }
       Storage.store(weight, noise: dither(noise, column), weightAddress)
       if Kernel.stateVectors > 0 { first.storeBytes(of: a, toByteOffset: byte, as: SIMD8<Float>.self) }
       if Kernel.stateVectors > 1 { second.storeBytes(of: b, toByteOffset: byte, as: SIMD8<Float>.self) }
@@ -75,7 +76,7 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage> {
     var a = Kernel.stateVectors > 0 ? loadFirst(rest, first + byte) : .zero
     var b = Kernel.stateVectors > 1 ? loadFirst(rest, second + byte) : .zero
     optimizer.apply(loadFirst(rest, rawGradient + byte), to: &weight, &a, &b, step)
-    if rules.l1 != 0 { shrink(&weight) }
+    if shrinks { shrink(&weight) }
     Storage.store(first: rest, weight, noise: dither(noise, column), weightAddress)
     if Kernel.stateVectors > 0 { storeFirst(rest, a, first + byte) }
     if Kernel.stateVectors > 1 { storeFirst(rest, b, second + byte) }

@@ -43,7 +43,7 @@ extension TableCore {
     }
     for position in 0..<fids.count where rows[position] != Self.noRow {
       if store.isPending(rows[position]) {
-        store.prefetch(rows[position], bytes: shape.rowBytes, touches: false)
+        RowStore.prefetch(store.row(rows[position]), bytes: shape.rowBytes)
       } else {
         rows[position] = Self.noRow
       }
@@ -96,7 +96,7 @@ extension TableCore {
     forEachRun(count) { number, position, length in
       let end = min(position &+ length &+ Self.rowAhead, count)
       while prefetched < end {
-        store.prefetch(numbers[prefetched], bytes: shape.rowBytes, touches: false)
+        RowStore.prefetch(store.row(numbers[prefetched]), bytes: shape.rowBytes)
         prefetched &+= 1
       }
       let isTight = shape.strideBytes == shape.rowBytes

@@ -25,8 +25,8 @@ extension TableCore {
       let row = core.store.append(fid)
       core.index.insert(fid, row: row, minutes: minutes[position])
       return row
-    } work: { core, position, row in
-      core.store.row(row).copyMemory(from: bytes + position &* rowBytes, byteCount: rowBytes)
+    } work: { _, position, _, address in
+      address.copyMemory(from: bytes + position &* rowBytes, byteCount: rowBytes)
     }
   }
 

@@ -8,7 +8,7 @@ struct TableCore: ~Copyable {
   /// Fids that are walked over together: their buckets stay in the nearest cache.
   static let chunk = 256
   /// How many fids ahead of the search a bucket is fetched, and how many ahead of the work a row is.
-  static let indexAhead = 16
+  static let indexAhead = 24
   static let rowAhead = 12
 
   let layout: TableLayout
@@ -33,8 +33,9 @@ struct TableCore: ~Copyable {
   var evictionCursor: UInt32 = 0
   var sweepCursor = 0
   let scratch: UnsafeMutablePointer<Float>
-  /// Of the chunk in hand: rows by position, and the positions whose search goes on.
+  /// Of the chunk in hand: rows and where they lie, by position, and the positions whose search goes on.
   let rows: UnsafeMutablePointer<UInt32>
+  let addresses: UnsafeMutablePointer<UnsafeMutableRawPointer>
   let pending: UnsafeMutablePointer<UInt32>
 
   init(layout: TableLayout, feeds: Int, isSnapshotted: Bool) {
@@ -48,12 +49,14 @@ struct TableCore: ~Copyable {
     removed = [FidList](repeating: FidList(), count: feeds)
     scratch = .allocate(capacity: layout.width + 8)
     rows = .allocate(capacity: Self.chunk)
+    addresses = .allocate(capacity: Self.chunk)
     pending = .allocate(capacity: Self.chunk)
   }
 
   deinit {
     scratch.deallocate()
     rows.deallocate()
+    addresses.deallocate()
     pending.deallocate()
   }
 
@@ -144,7 +147,7 @@ struct TableCore: ~Copyable {
   mutating func forEach(
     _ fids: UnsafeBufferPointer<Fid>, rowBytes: Int, touches: Bool,
     resolve: (inout TableCore, _ position: Int, Fid, FidIndex.Entry?) -> UInt32,
-    work: (inout TableCore, _ position: Int, _ row: UInt32) -> Void
+    work: (inout TableCore, _ position: Int, _ row: UInt32, _ address: UnsafeMutableRawPointer) -> Void
   ) {
     var first = 0
     while first < fids.count {
@@ -157,11 +160,11 @@ struct TableCore: ~Copyable {
       for position in 0..<count {
         if position &+ indexAhead < count { index.prefetch(chunk[position &+ indexAhead]) }
         switch index.findAtHome(chunk[position]) {
-        case .entry(let entry): rows[position] = resolve(&self, first &+ position, chunk[position], entry)
-        case .absent: rows[position] = resolve(&self, first &+ position, chunk[position], nil)
+        case .entry(let entry): note(position, resolve(&self, first &+ position, chunk[position], entry))
+        case .absent: note(position, resolve(&self, first &+ position, chunk[position], nil))
         case .further where touches && admission.dependsOnOrder:
           // Who is admitted must not depend on where the index has room.
-          rows[position] = resolve(&self, first &+ position, chunk[position], index.find(chunk[position]))
+          note(position, resolve(&self, first &+ position, chunk[position], index.find(chunk[position])))
         case .further:
           // The next bucket is on its way; there is other work until it comes.
           pending[pendingCount] = UInt32(truncatingIfNeeded: position)
@@ -170,20 +173,30 @@ struct TableCore: ~Copyable {
       }
       for number in 0..<pendingCount {
         let position = Int(pending[number])
-        rows[position] = resolve(&self, first &+ position, chunk[position], index.find(chunk[position]))
+        note(position, resolve(&self, first &+ position, chunk[position], index.find(chunk[position])))
       }
       let rowAhead = min(Self.rowAhead, count)
-      for position in 0..<rowAhead where rows[position] != Self.noRow {
-        store.prefetch(rows[position], bytes: rowBytes, touches: touches)
-      }
+      for position in 0..<rowAhead { prefetchRow(position, bytes: rowBytes, touches: touches) }
       for position in 0..<count {
-        if position &+ rowAhead < count, rows[position &+ rowAhead] != Self.noRow {
-          store.prefetch(rows[position &+ rowAhead], bytes: rowBytes, touches: touches)
-        }
-        work(&self, first &+ position, rows[position])
+        if position &+ rowAhead < count { prefetchRow(position &+ rowAhead, bytes: rowBytes, touches: touches) }
+        work(&self, first &+ position, rows[position], addresses[position])
       }
       first &+= count
     }
+  }
+
+  @inline(__always)
+  private func note(_ position: Int, _ row: UInt32) {
+    rows[position] = row
+    if row != Self.noRow { addresses[position] = store.row(row) }
+  }
+
+  @inline(__always)
+  private func prefetchRow(_ position: Int, bytes: Int, touches: Bool) {
+    let row = rows[position]
+    guard row != Self.noRow else { return }
+    if touches { store.prefetchMarks(row) }
+    RowStore.prefetch(addresses[position], bytes: bytes)
   }
 
   @inline(__always)
@@ -193,10 +206,10 @@ struct TableCore: ~Copyable {
     let kernel = kernel(WeightsOnly(), storage)
     forEach(fids, rowBytes: shape.weightBytes, touches: false) { core, _, _, entry in
       core.row(entry)
-    } work: { core, position, row in
+    } work: { core, position, row, address in
       let target = output + position &* core.shape.width
       if row != Self.noRow {
-        kernel.loadWeights(core.store.row(row), into: target)
+        kernel.loadWeights(address, into: target)
       } else {
         core.layout.initializer.write(fid: fids[position], width: core.shape.width, into: target)
       }
@@ -212,11 +225,10 @@ struct TableCore: ~Copyable {
     let stateWidth = shape.stateVectors &* shape.width &+ shape.stateScalars
     forEach(fids, rowBytes: shape.rowBytes, touches: false) { core, _, _, entry in
       core.row(entry)
-    } work: { core, position, row in
+    } work: { core, position, row, address in
       let target = output + position &* core.shape.width
       let state = states + position &* (stateWidth &+ 1)
       if row != Self.noRow {
-        let address = core.store.row(row)
         kernel.loadWeights(address, into: target)
         state.update(
           from: (address + core.shape.weightBytes).assumingMemoryBound(to: Float.self), count: stateWidth)
@@ -237,20 +249,30 @@ struct TableCore: ~Copyable {
     advanceClock(minutes)
     let kernel = kernel(optimizer, storage)
     let width = shape.width
+    var updates: UInt64 = 0
     forEach(fids, rowBytes: shape.strideBytes, touches: true) { core, position, fid, entry in
-      guard areFinite(gradients + position &* width, width) else {
-        core.statistics.nonFiniteGradients &+= 1
-        return Self.noRow
+      if entry == nil || core.row(entry) == Self.noRow {
+        // Nothing may come to be for its sake.
+        guard areFinite(gradients + position &* width, width) else {
+          core.statistics.nonFiniteGradients &+= 1
+          return Self.noRow
+        }
       }
       return core.findOrInsert(fid, entry, minutes: minutes, asksAdmission: true, kernel)
-    } work: { core, position, row in
+    } work: { core, position, row, address in
       guard row != Self.noRow else { return }
-      core.statistics.updates &+= 1
-      // A number that no other update of this row had.
-      let noise = Storage.byteCount == 4 ? 0 : Hashing.mix(fids[position] &+ core.statistics.updates)
-      kernel.update(core.store.row(row), gradient: gradients + position &* width, noise: noise)
+      let gradient = gradients + position &* width
       core.store.markTouched(row)
+      guard areFinite(gradient, width) else {
+        core.statistics.nonFiniteGradients &+= 1
+        return
+      }
+      updates &+= 1
+      // A number that no other update of this row had.
+      let noise = Storage.byteCount == 4 ? 0 : Hashing.mix(fids[position] &+ core.statistics.updates &+ updates)
+      kernel.update(address, gradient: gradient, noise: noise)
     }
+    statistics.updates &+= updates
     evictBeyondLimit()
   }
 
@@ -263,8 +285,8 @@ struct TableCore: ~Copyable {
     let kernel = kernel(optimizer, storage)
     forEach(fids, rowBytes: shape.weightBytes, touches: true) { core, _, fid, entry in
       core.findOrInsert(fid, entry, minutes: minutes, asksAdmission: false, kernel)
-    } work: { core, position, row in
-      kernel.storeWeights(weights + position &* core.shape.width, to: core.store.row(row))
+    } work: { core, position, row, address in
+      kernel.storeWeights(weights + position &* core.shape.width, to: address)
       core.store.markTouched(row)
     }
     evictBeyondLimit()

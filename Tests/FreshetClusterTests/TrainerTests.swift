@@ -11,12 +11,15 @@ import Testing
   let map = ShardMap(shardCount: 2, serverCount: 1)
   let now = Instant(nanoseconds: 1)
 
-  func trainer(allowsGap: Bool = false, depth: Int = 1, batchSize: Int = 4) -> Trainer {
-    Trainer(
-      configuration: Trainer.Configuration(
-        tables: model.tables, map: map, batchSize: batchSize, microBatchSize: .max, pipelineDepth: depth,
-        maximumUnacknowledged: 4,
-        allowsGap: allowsGap, seed: 1))
+  func trainer(
+    allowsGap: Bool = false, depth: Int = 1, batchSize: Int = 4, maximumOccurrences: Int = .max
+  ) -> Trainer {
+    var configuration = Trainer.Configuration(
+      tables: model.tables, map: map, batchSize: batchSize, microBatchSize: .max, pipelineDepth: depth,
+      maximumUnacknowledged: 4, allowsGap: allowsGap, seed: 1)
+    #expect(configuration.maximumOccurrences == 100_000)
+    configuration.maximumOccurrences = min(maximumOccurrences, configuration.maximumOccurrences)
+    return Trainer(configuration: configuration)
   }
 
   /// - Parameter origin: Of the shards that have anything.
@@ -228,6 +231,39 @@ import Testing
     #expect(machine.statistics.watermarkRefusals == 0)
     #expect(trainer.statistics.restarts == 0)
     #expect(machine.validation(taskCount: 1).tasks[0].total.count == 9)
+  }
+
+  /// A batch is no larger than what servers take, and at least one example.
+  @Test(arguments: [1, 6, 40])
+  func aBatchIsCutWhereItHasTooManyOccurrences(maximumOccurrences: Int) throws {
+    let trainer = trainer(batchSize: 64, maximumOccurrences: maximumOccurrences)
+    let examples = batch(0..<40)
+    let actions = locate(trainer, [0, 0], start: 0, end: 40)
+    guard case .fetch(_, let attempt, _)? = actions.last else { throw ClusterError(.refused, "no fetch") }
+    let machine = model.server(of: map)
+    var counts: [Int] = []
+    var queue = trainer.handle(.examples(partition, attempt: attempt, examples), now: now)
+    while !queue.isEmpty {
+      switch queue.removeFirst() {
+      case .consumed(_, _, let count): counts.append(count)
+      case .pull(_, _, let attempt, let number, let body):
+        try machine.pull(body).withUnsafeBytes {
+          queue += trainer.handle(.pulled(server, partition, attempt: attempt, batch: number, .success($0)), now: now)
+        }
+      case .push(_, _, let attempt, let number, _, _, _, _):
+        queue += trainer.handle(.pushed(server, partition, attempt: attempt, batch: number, .success(())), now: now)
+      case .fail(let error): throw error
+      default: break
+      }
+    }
+    #expect(counts.reduce(0, +) == 40)
+    var first = 0
+    for count in counts {
+      let occurrences = examples.fidRange(examples: first..<first + count).count
+      #expect(count == 1 || occurrences <= maximumOccurrences)
+      first += count
+    }
+    #expect(maximumOccurrences > 1 ? counts.count < 40 : counts.allSatisfy { $0 == 1 })
   }
 
   // MARK: - The end

@@ -120,6 +120,52 @@ import Testing
     #expect(try bench.row(#"{"a":"A","g":["x"]}"#).fids(slot: 8).isEmpty)
   }
 
+  @Test func ofTooManyValuesTheFirstOnesCount() throws {
+    let fields = [
+      FieldSpec(name: "a", multi: true), FieldSpec(name: "g", multi: true, source: .item),
+      FieldSpec(name: "n", type: .integer, multi: true),
+    ]
+    let bench = try FeatureBench(
+      testModel(fields) { spec in
+        spec.slots[0].maximumLength = 2
+        spec.slots[2].transform = .bucketize(boundaries: [0, 10])
+        spec.slots[2].maximumLength = 3
+        for (name, factors) in [("of_one_side", [0, 2]), ("of_both", [0, 1])] {
+          spec.slots.append(
+            SlotSpec(name: name, index: spec.slots.count, fields: factors, maximumLength: 5))
+        }
+      })
+    let row = try bench.row(#"{"a":["x","y","z"],"g":["u","v"],"n":[20,5,-1,7]}"#)
+    #expect(Array(row.fids(slot: 0)) == ["x", "y"].map { Hashing.fid(slot: "a", value: $0) })
+    #expect(Array(row.fids(slot: 1)) == ["u", "v"].map { Hashing.fid(slot: "g", value: $0) })
+    #expect(Array(row.fids(slot: 2)) == ["2", "1", "0"].map { Hashing.fid(slot: "n", value: $0) })
+    // Of a cross the first combinations of all values: a slot's own limit is no limit of the field.
+    let oneSide = ["x\u{1f}20", "x\u{1f}5", "x\u{1f}-1", "x\u{1f}7", "y\u{1f}20"]
+    #expect(Array(row.fids(slot: 5)) == oneSide.map { Hashing.fid(slot: "of_one_side", value: $0) })
+    let both = ["x\u{1f}u", "x\u{1f}v", "y\u{1f}u", "y\u{1f}v", "z\u{1f}u"]
+    #expect(Array(row.fids(slot: 6)) == both.map { Hashing.fid(slot: "of_both", value: $0) })
+    let short = try bench.row(#"{"a":["x"],"g":["u"]}"#)
+    #expect(short.fids(slot: 0).count == 1 && short.fids(slot: 6).count == 1 && short.fids(slot: 5).isEmpty)
+  }
+
+  @Test func aCrossWithALengthHasNoTooManyCombinations() throws {
+    let fields = (0..<8).map { FieldSpec(name: "f\($0)", multi: true, source: $0 % 2 == 0 ? .item : .request) }
+    let bench = try FeatureBench(
+      testModel(fields) {
+        $0.slots.append(
+          SlotSpec(name: "c", index: $0.slots.count, fields: Array(0..<8), maximumLength: 255))
+      })
+    // 200 to the eighth is more than 64 bits hold.
+    let values = (0..<200).map { "\"\($0)\"" }.joined(separator: ",")
+    let record = "{" + (0..<8).map { "\"f\($0)\":[\(values)]" }.joined(separator: ",") + "}"
+    let fids = try bench.fids(record, slot: 10)
+    let expected = (0..<255).map { number in
+      let last = [0, 0, 0, 0, 0, 0, number / 200, number % 200]
+      return Hashing.fid(slot: "c", value: last.map(String.init).joined(separator: "\u{1f}"))
+    }
+    #expect(fids == expected)
+  }
+
   @Test func aCrossOfTooManyCombinationsIsAnError() throws {
     let fields = [FieldSpec(name: "a", multi: true), FieldSpec(name: "g", multi: true, source: .item)]
     let bench = try FeatureBench(

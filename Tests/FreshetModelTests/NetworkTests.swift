@@ -2,48 +2,6 @@ import FreshetCore
 import FreshetModel
 import Testing
 
-/// DeepFM written from its definition, in double precision and without any batching.
-struct NaiveNetwork {
-  let shape: NetworkShape
-  let mean: [Bool]
-  let layout: DenseLayout
-
-  func logits(rows: [[Double]], slots: [[Int]], dense: [Double], parameters: [Double]) -> [Double] {
-    var vectors: [[Double]] = []
-    var linear = 0.0
-    for (slot, members) in slots.enumerated() {
-      var vector = [Double](repeating: 0, count: shape.factors)
-      let scale = mean[slot] && !members.isEmpty ? 1 / Double(members.count) : 1
-      for member in members {
-        for k in 0..<shape.factors { vector[k] += scale * rows[member][k] }
-        linear += scale * rows[member][shape.factors]
-      }
-      vectors.append(vector)
-    }
-    var interactions = 0.0
-    if shape.hasFactorizationMachine {
-      for a in vectors.indices {
-        for b in vectors.indices where b > a {
-          for k in 0..<shape.factors { interactions += vectors[a][k] * vectors[b][k] }
-        }
-      }
-    }
-    var layer = (shape.hidden.isEmpty ? [] : vectors.flatMap { $0 }) + dense
-    for number in 0..<shape.hidden.count + 1 {
-      let weights = layout.tensors[2 * number]
-      let biases = layout.tensors[2 * number + 1]
-      var next = (0..<weights.columns).map { parameters[biases.offset + $0] }
-      for (row, value) in layer.enumerated() {
-        for column in next.indices {
-          next[column] += value * parameters[weights.offset + row * weights.columns + column]
-        }
-      }
-      layer = number < shape.hidden.count ? next.map { max(0, $0) } : next
-    }
-    return layer.map { $0 + linear + interactions }
-  }
-}
-
 @Suite struct NetworkTests {
   static let shapes = [
     NetworkShape(slots: 3, factors: 0, denseFeatures: 0, hidden: [], hasFactorizationMachine: false, tasks: 1),
@@ -51,7 +9,21 @@ struct NaiveNetwork {
     NetworkShape(slots: 4, factors: 5, denseFeatures: 2, hidden: [], hasFactorizationMachine: true, tasks: 1),
     NetworkShape(slots: 4, factors: 5, denseFeatures: 0, hidden: [7, 3], hasFactorizationMachine: true, tasks: 1),
     NetworkShape(slots: 2, factors: 8, denseFeatures: 3, hidden: [6], hasFactorizationMachine: true, tasks: 3),
+    shape(hidden: [], .cross(layers: 1, rank: nil, isStacked: false), tasks: 1),
+    shape(hidden: [5], .cross(layers: 1, rank: 2, isStacked: false), tasks: 2),
+    shape(hidden: [5, 4], .cross(layers: 2, rank: nil, isStacked: false), tasks: 1),
+    shape(hidden: [5, 4], .cross(layers: 3, rank: nil, isStacked: true), tasks: 2),
+    shape(hidden: [4], .cross(layers: 2, rank: 3, isStacked: true), tasks: 1),
+    shape(hidden: [6], .towers([4]), tasks: 2),
+    shape(hidden: [6, 5], .towers([4, 3]), tasks: 3),
+    shape(hidden: [], .mixture(experts: 2, expert: [4], tower: []), tasks: 1),
+    shape(hidden: [], .mixture(experts: 3, expert: [5, 4], tower: [3]), tasks: 2),
   ]
+
+  static func shape(hidden: [Int], _ body: NetworkShape.Body, tasks: Int) -> NetworkShape {
+    NetworkShape(
+      slots: 3, factors: 2, denseFeatures: 2, hidden: hidden, hasFactorizationMachine: false, body: body, tasks: tasks)
+  }
 
   struct Batch {
     var rows: [[Double]]
@@ -59,7 +31,7 @@ struct NaiveNetwork {
     var dense: [[Double]]
     var labels: [[Double]]
     var parameters: [Double]
-    let mean: [Bool]
+    let pooling: [SlotSpec.Pooling]
   }
 
   func batch(_ shape: NetworkShape, seed: UInt64) -> Batch {
@@ -77,11 +49,11 @@ struct NaiveNetwork {
       dense: (0..<count).map { _ in (0..<shape.denseFeatures).map { _ in value() } },
       labels: (0..<count).map { _ in (0..<shape.tasks).map { _ in random.nextUnit() < 0.5 ? 1 : 0 } },
       parameters: (0..<layout.parameterCount).map { _ in value() * 0.5 },
-      mean: (0..<shape.slots).map { $0 % 2 == 1 })
+      pooling: (0..<shape.slots).map { SlotSpec.Pooling.allCases[$0 % 3] })
   }
 
   func naiveLoss(_ batch: Batch, _ shape: NetworkShape) -> Double {
-    let naive = NaiveNetwork(shape: shape, mean: batch.mean, layout: DenseLayout(shape: shape))
+    let naive = NaiveNetwork(shape: shape, pooling: batch.pooling)
     var loss = 0.0
     for example in batch.slots.indices {
       let logits = naive.logits(
@@ -94,8 +66,10 @@ struct NaiveNetwork {
   }
 
   /// Runs the real network on a batch, forward and backward.
-  func run(_ batch: Batch, _ shape: NetworkShape) -> (logits: [Float], rows: [Float], parameters: [Float]) {
-    let network = Network(shape: shape, poolsByMean: batch.mean)
+  func run(
+    _ batch: Batch, _ shape: NetworkShape, on used: Network? = nil
+  ) -> (logits: [Float], rows: [Float], parameters: [Float]) {
+    let network = used ?? Network(shape: shape, pooling: batch.pooling)
     var occurrences: [Int32] = []
     var starts: [Int32] = [0]
     for example in batch.slots {
@@ -138,7 +112,7 @@ struct NaiveNetwork {
   @Test(arguments: shapes)
   func forwardAgreesWithTheDefinition(shape: NetworkShape) {
     let batch = batch(shape, seed: 11)
-    let naive = NaiveNetwork(shape: shape, mean: batch.mean, layout: DenseLayout(shape: shape))
+    let naive = NaiveNetwork(shape: shape, pooling: batch.pooling)
     let logits = run(batch, shape).logits
     for example in batch.slots.indices {
       let expected = naive.logits(
@@ -176,6 +150,46 @@ struct NaiveNetwork {
       batch.parameters[index] = value
       let expected = (up - down) / (2 * step)
       #expect(abs(Double(real.parameters[index]) - expected) < 1e-3 * max(1, abs(expected)), "parameter \(index)")
+    }
+  }
+
+  /// Where parameters lie in tables, snapshots and replicas that are older than the other kinds.
+  @Test func theLayoutOfDeepFMIsWhatItWas() {
+    let layout = DenseLayout(shape: Self.shapes[4])
+    #expect(layout.tensors.map(\.name) == ["layer0.weights", "layer0.biases", "heads.weights", "heads.biases"])
+    #expect(layout.tensors.map(\.offset) == [0, 19 * 6, 19 * 6 + 6, 19 * 6 + 6 + 18])
+    #expect(layout.tensors.map(\.initialBound).prefix(2).allSatisfy { $0 == 1 / Float(19).squareRoot() })
+    #expect(DenseLayout(shape: Self.shapes[1]).tensors.map(\.initialBound) == [0, 0])
+  }
+
+  @Test(arguments: shapes)
+  func tensorsLieOneBehindTheOtherAndOutputsStartSmall(shape: NetworkShape) {
+    let layout = DenseLayout(shape: shape)
+    var offset = 0
+    for tensor in layout.tensors {
+      #expect(tensor.offset == offset)
+      offset += tensor.count
+    }
+    #expect(layout.parameterCount == offset)
+    #expect(Set(layout.tensors.map(\.name)).count == layout.tensors.count)
+    for tensor in layout.tensors where tensor.rows > 1 {
+      #expect(tensor.initialBound <= 1 / Float(tensor.rows).squareRoot(), "\(tensor.name)")
+    }
+    #expect(layout.towers.allSatisfy { $0.head.biases.initialBound == 0 })
+  }
+
+  /// Rows, shares and products of one example do not depend on those that are computed with it.
+  @Test(arguments: shapes)
+  func aNetworkIsUsedAgainForLargerAndSmallerBatches(shape: NetworkShape) {
+    let network = Network(shape: shape, pooling: batch(shape, seed: 1).pooling)
+    for seed in UInt64(1)...4 {
+      var batch = batch(shape, seed: seed)
+      batch.slots = Array(repeating: batch.slots, count: Int(seed % 3) + 1).flatMap { $0 }
+      batch.dense = Array(repeating: batch.dense, count: Int(seed % 3) + 1).flatMap { $0 }
+      batch.labels = Array(repeating: batch.labels, count: Int(seed % 3) + 1).flatMap { $0 }
+      let fresh = run(batch, shape)
+      let used = run(batch, shape, on: network)
+      #expect(used.logits == fresh.logits && used.rows == fresh.rows && used.parameters == fresh.parameters)
     }
   }
 

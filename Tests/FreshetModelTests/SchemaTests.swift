@@ -66,6 +66,30 @@ import Testing
     ("slots[1].learning_rate", { $0.slots[1].overrides.learningRate = 0 }),
     ("slots[1].admission.probability", { $0.slots[1].overrides.admission = .probability(0) }),
     ("slots[1].expiry.time_to_live_minutes", { $0.slots[1].overrides.timeToLiveMinutes = .max }),
+    ("slots[7].max_length", { $0.slots[7].maximumLength = 0 }),
+    ("slots[7].max_length", { $0.slots[7].maximumLength = 256 }),
+    ("network.cross_layers", { $0.network.crossLayers = 1 }),
+    ("network.cross_rank", { $0.network.crossRank = 1 }),
+    ("network.experts", { $0.network.experts = 2 }),
+    ("network.expert_hidden", { $0.network.expertHidden = [2] }),
+    ("network.tower_hidden", { $0.network.towerHidden = [2] }),
+    ("network.cross_layers", { $0.network = NetworkSpec(kind: .dcn, crossLayers: 0) }),
+    ("network.cross_layers", { $0.network = NetworkSpec(kind: .dcn, crossLayers: 9) }),
+    ("network.cross_rank", { $0.network = NetworkSpec(kind: .dcn, crossLayers: 1, crossRank: 0) }),
+    ("network.hidden", { $0.network = NetworkSpec(kind: .towers, towerHidden: [2]) }),
+    ("network.tower_hidden", { $0.network = NetworkSpec(kind: .towers, hidden: [2]) }),
+    ("network.hidden", { $0.network = NetworkSpec(kind: .mmoe, hidden: [2], experts: 2, expertHidden: [2]) }),
+    ("network.expert_hidden", { $0.network = NetworkSpec(kind: .mmoe, experts: 2) }),
+    ("network.expert_hidden[0]", { $0.network = NetworkSpec(kind: .mmoe, experts: 2, expertHidden: [4097]) }),
+    ("network.experts", { $0.network = NetworkSpec(kind: .mmoe, experts: 1, expertHidden: [2]) }),
+    (
+      "network",
+      {
+        $0.tables[0].dimension = 512
+        $0.slots += (8..<256).map { SlotSpec(name: "s\($0)", index: $0, fields: [0]) }
+        $0.network = NetworkSpec(kind: .dcn, crossLayers: 1)
+      }
+    ),
     ("network.hidden", { $0.network.hidden = [] }),
     ("network.hidden[1]", { $0.network.hidden = [8, 0] }),
     ("network.hidden", { $0.network.kind = .fm }),
@@ -87,6 +111,11 @@ import Testing
     }
   }
 
+  /// Examples that were written before must stay readable.
+  @Test func theFingerprintOfTheMovieLensModelIsWhatItWas() {
+    #expect(ModelSpec.movieLens.fingerprint == 245_232_961)
+  }
+
   @Test func theFingerprintChangesWithTheMeaningOfExamplesOnly() {
     let original = ModelSpec.movieLens.fingerprint
     func changed(_ change: (inout ModelSpec) -> Void) -> Bool {
@@ -100,7 +129,9 @@ import Testing
     #expect(changed { $0.tasks[0].positive = .valueAtLeast(3) })
     #expect(changed { $0.slots.swapAt(0, 1) })
     #expect(changed { $0.denseFeatures = [DenseFeatureSpec(name: "a", field: 3)] })
+    #expect(changed { $0.slots[7].maximumLength = 3 })
     #expect(!changed { $0.network.hidden = [1] })
+    #expect(!changed { $0.network = NetworkSpec(kind: .mmoe, experts: 2, expertHidden: [2]) })
     #expect(!changed { $0.tables[0].dimension = 8 })
     #expect(!changed { $0.name = "other" })
     #expect(!changed { $0.slots[7].pooling = .sum })

@@ -24,7 +24,7 @@ import Testing
     let configuration = try parse(Self.shipped)
     #expect(configuration.model.fingerprint == ModelSpec.movieLens.fingerprint)
     #expect(configuration.cluster.map == ShardMap(shardCount: 16, serverCount: 2))
-    #expect(configuration.trainer.batchSize == 32)
+    #expect(configuration.trainer.batchSize == 128)
   }
 
   @Test func theJoinersModesAreRead() throws {
@@ -93,7 +93,7 @@ import Testing
   }
 
   @Test func anUnknownKeyIsNamedWithItsLineAndTheNearestOne() throws {
-    let text = try Self.shipped.replacing("batch_size: 32", with: "batchsize: 32")
+    let text = try Self.shipped.replacing("batch_size: 128", with: "batchsize: 32")
     let line =
       text.split(separator: "\n", omittingEmptySubsequences: false).firstIndex { $0.contains("batchsize:") }! + 1
     let error = #expect(throws: ConfigurationError.self) { try parse(text) }
@@ -101,9 +101,12 @@ import Testing
   }
 
   @Test(arguments: [
-    ("batch_size: 32", "batch_size: many", "trainer.batch_size: `many` is not an integer"),
-    ("batch_size: 32", "batch_size: 0", "trainer.batch_size: 0 is outside 1...65536"),
-    ("kind: deepfm", "kind: transformer", "model.network.kind: `transformer` is none of logistic, fm, deepFM"),
+    ("batch_size: 128", "batch_size: many", "trainer.batch_size: `many` is not an integer"),
+    ("batch_size: 128", "batch_size: 0", "trainer.batch_size: 0 is outside 1...65536"),
+    (
+      "kind: deepfm", "kind: transformer",
+      "model.network.kind: `transformer` is none of logistic, fm, deepFM, dcn, towers, mmoe"
+    ),
     ("user_key: user_id", "user_key: nobody", "model.user_key: `nobody` is not among model.fields"),
     ("[\"127.0.0.1:7100\", \"127.0.0.1:7101\"]", "[nowhere]", "cluster.servers: `nowhere` is not host:port"),
     ("partitions: 4", "partitions: [4]", "kafka.partitions: must be one plain value"),

@@ -28,7 +28,7 @@ import Testing
     #expect(seen == Set(fids.dropFirst(1_500)))
   }
 
-  @Test func aGradientThatIsNotFiniteChangesNothingAndIsCounted() {
+  @Test func aGradientThatIsNotFiniteMakesNoRowChangesNoWeightAndIsCounted() {
     let table = EmbeddingTable(layout: Self.layout(width: 9, optimizer: .sgd(SGD(learningRate: 1))), feeds: 1)
     let fids: [Fid] = [1, 2, 3]
     var gradients = [Float](repeating: 1, count: 27)
@@ -38,6 +38,13 @@ import Testing
     #expect(table.rowCount == 1)
     #expect(table.contains(2))
     #expect(table.statistics.nonFiniteGradients == 2)
+    let before = table.row(2)
+    gradients[12] = -.infinity
+    fids.withUnsafeBufferPointer { table.update($0, gradients: gradients, minutes: 0) }
+    #expect(table.row(2) == before)
+    #expect(table.rowCount == 1)
+    #expect(table.statistics.nonFiniteGradients == 5)
+    #expect(table.statistics.updates == 1)
   }
 
   @Test func removedFidsAreReportedAsTombstonesUnlessTheyCameBack() {

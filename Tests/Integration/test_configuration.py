@@ -2,7 +2,9 @@
 
 import subprocess
 
-from processes import CONFIGURATION, FIXTURE, Broker, Process, free_port, program
+import pytest
+
+from processes import CONFIGURATION, FIXTURE, ROOT, Broker, Process, free_port, program
 
 
 def run(*words, seconds=30):
@@ -25,7 +27,7 @@ def test_an_unknown_key_is_named_with_its_line(tmp_path):
 
 def test_a_value_of_the_wrong_type_is_named_with_its_line(tmp_path):
     file = tmp_path / "cluster.yaml"
-    text = CONFIGURATION.read_text().replace("batch_size: 32", "batch_size: many")
+    text = CONFIGURATION.read_text().replace("batch_size: 128", "batch_size: many")
     file.write_text(text)
     line = text.splitlines().index("  batch_size: many") + 1
     done = run("config", "check", "-c", file)
@@ -53,6 +55,31 @@ def test_the_shipped_configuration_is_right_and_prints_what_it_means(tmp_path):
     copy = tmp_path / "printed.yaml"
     copy.write_text(printed.stdout)
     assert run("config", "print", "-c", copy).stdout == printed.stdout
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("Examples/models/*.yaml")), ids=lambda file: file.stem)
+def test_an_example_of_each_kind_of_network_is_right(file, tmp_path):
+    done = run("config", "check", "-c", file)
+    assert done.returncode == 0, done.stderr
+    printed = run("config", "print", "-c", file)
+    copy = tmp_path / "printed.yaml"
+    copy.write_text(printed.stdout)
+    assert printed.returncode == 0 and run("config", "print", "-c", copy).stdout == printed.stdout
+
+
+def test_a_size_that_a_network_does_not_have_is_named_with_its_line(tmp_path):
+    example = ROOT / "Examples/models/mmoe.yaml"
+    text = example.read_text().replace("experts: 4", "experts: 1")
+    file = tmp_path / "cluster.yaml"
+    file.write_text(text)
+    line = text.splitlines().index("    experts: 1") + 1
+    done = run("config", "check", "-c", file)
+    assert done.returncode == 2
+    assert f"{file}:{line}: model.network.experts: 1 is outside 2...64" in done.stderr
+    file.write_text(example.read_text().replace("kind: mmoe", "kind: deepfm\n    hidden: [8]"))
+    done = run("config", "check", "-c", file)
+    assert done.returncode == 2
+    assert f"{file}:{line + 1}: " in done.stderr and "model.network.expert" in done.stderr, done.stderr
 
 
 def test_a_busy_port_ends_each_role_with_a_clear_message(make_cluster):

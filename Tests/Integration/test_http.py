@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import signal
 import socket
 import struct
 
@@ -324,8 +325,13 @@ def test_requests_beyond_the_bound_are_told_to_come_again(trained_cluster, port)
     body = json.dumps(rows).encode()
     head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (PREDICT.encode(), len(body))
     connections = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(500)]
-    for connection in connections:
-        connection.sendall(head + body)
+    # While the replica stands still, so that it finds all of them at once, however fast it answers.
+    trained_cluster.processes["serve"].popen.send_signal(signal.SIGSTOP)
+    try:
+        for connection in connections:
+            connection.sendall(head + body)
+    finally:
+        trained_cluster.processes["serve"].popen.send_signal(signal.SIGCONT)
     replies = []
     for connection in connections:
         with connection, connection.makefile("rb") as file:

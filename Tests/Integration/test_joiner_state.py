@@ -1,5 +1,6 @@
 """The joiner's state on disk: killed, moved, lost or full, every example is made once."""
 
+import errno
 import fcntl
 import json
 import random
@@ -188,6 +189,17 @@ def test_a_partition_stands_still_while_its_part_of_the_disk_is_full(make_stream
     stream.expect_exactly()
 
 
+def fill(path):
+    """Writes a file until the disk has no byte left."""
+    with open(path, "wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 12):
+            try:
+                while file.write(bytes(size)) == size:
+                    pass
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+
+
 def test_a_full_disk_is_waited_for(make_stream, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
@@ -200,19 +212,15 @@ def test_a_full_disk_is_waited_for(make_stream, tmp_path):
         stream.send()
         stream.expect_exactly()
         ballast = small / "ballast"
-        with open(ballast, "wb") as file:
-            try:
-                while True:
-                    file.write(bytes(1 << 16))
-                    file.flush()
-            except OSError:
-                pass
-        # RocksDB has reserved a mebibyte for its log before.
-        for _ in range(12):
-            stream.send(IMPRESSIONS * 2, 300)
-        wait_until(
-            lambda: int(cluster.info("joiner0")["state_full_partitions"]) > 0, "the full disk is noticed", 40,
-            check=cluster.check_healthy)
+        fill(ballast)
+
+        # RocksDB has reserved room for its log before, some megabytes of it.
+        def is_noticed():
+            if int(cluster.info("joiner0")["state_full_partitions"]) > 0:
+                return True
+            stream.send(IMPRESSIONS * 4, 300)
+
+        wait_until(is_noticed, "the full disk is noticed", 90, poll_seconds=0.3, check=cluster.check_healthy)
         assert said(cluster, "the disk is full")
         ballast.unlink()
         stream.expect_exactly()

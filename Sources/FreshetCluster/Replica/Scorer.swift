@@ -50,7 +50,7 @@ public final class Scorer {
   public init(reader: ReplicaReader, extractor: FeatureExtractor, cacheBytes: Int) {
     tables = reader.tables
     let sides = extractor.sides
-    network = InferenceNetwork(shape: tables.shape, poolsByMean: tables.poolsByMean, sides: sides)
+    network = InferenceNetwork(shape: tables.shape, pooling: tables.pooling, sides: sides)
     partStride = network.partStride
     cache = ItemPartCache(partFloats: partStride, limitBytes: cacheBytes)
     let (tables, shardCount) = (tables, reader.shardCount)

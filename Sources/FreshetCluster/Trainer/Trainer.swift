@@ -21,6 +21,9 @@ public final class Trainer {
     /// Whether to go on, and count, when Kafka has deleted examples that were not trained on.
     public let allowsGap: Bool
     public let seed: UInt64
+    /// Occurrences of fids in a batch, at most, where it has more than one example: pull and push stay well below what servers
+    /// take at once (262,144 rows, 32 MiB).
+    var maximumOccurrences: Int
 
     public init(
       tables: ModelTables, map: ShardMap, batchSize: Int, microBatchSize: Int, pipelineDepth: Int,
@@ -35,6 +38,8 @@ public final class Trainer {
       self.maximumUnacknowledged = maximumUnacknowledged
       self.allowsGap = allowsGap
       self.seed = seed
+      let widest = tables.layouts.prefix(tables.slotTableCount).reduce(1) { max($0, $1.width + $1.copiedStateWidth) }
+      maximumOccurrences = min(100_000, (16 << 20) / (4 * (widest + 2)))
     }
   }
 
@@ -270,6 +275,9 @@ public final class Trainer {
     batchNumber += 1
     var end = min(block.count, first + configuration.batchSize)
     if let cut = state.cuts.first { end = min(end, block.firstExample(atOrAfter: cut.value)) }
+    while end - first > 1, block.fidRange(examples: first..<end).count > configuration.maximumOccurrences {
+      end = first + (end - first) / 2
+    }
     let to = Offset(block.offsets[end - 1] + 1)
     if let cut = state.cuts.first, cut <= to { partitions[partition]!.cuts.removeFirst() }
     let step = takeStep()

@@ -19,27 +19,22 @@ struct CrossProduct {
   mutating func add(_ value: UnsafeBufferPointer<UInt8>) { values.append(value) }
   mutating func endFactor() { ends.append(values.count) }
 
+  /// - Parameter maximumLength: The most combinations that count; nil if more than a slot can have are a mistake.
   /// - Returns: The number of fids: 0 if a factor has no value.
   borrowing func write(
-    to fids: UnsafeMutablePointer<Fid>, buffer: UnsafeMutablePointer<UInt8>, slot: String
+    to fids: UnsafeMutablePointer<Fid>, buffer: UnsafeMutablePointer<UInt8>, slot: String, maximumLength: Int?
   ) throws(FeatureError) -> Int {
-    var count = 1
-    var start = 0
-    for end in ends {
-      count *= end - start
-      start = end
-      guard count <= ModelSpec.Limits.fidsPerSlot else {
-        throw FeatureError(
-          kind: .oversized, field: slot,
-          message: "the cross `\(slot)` has more than \(ModelSpec.Limits.fidsPerSlot) combinations")
-      }
+    let count = combinations(ofFactorsFrom: 0)
+    guard count <= ModelSpec.Limits.fidsPerSlot || maximumLength != nil else {
+      throw FeatureError(
+        kind: .oversized, field: slot,
+        message: "the cross `\(slot)` has more than \(ModelSpec.Limits.fidsPerSlot) combinations")
     }
-    for combination in 0..<count {
+    for combination in 0..<min(count, maximumLength ?? count) {
       var position = prefixCount
-      var stride = count
       var start = 0
       for (factor, end) in ends.enumerated() {
-        stride /= end - start
+        let stride = combinations(ofFactorsFrom: factor + 1)
         let value = values[start + combination / stride % (end - start)]
         if factor > 0 {
           buffer[position] = 0x1f
@@ -50,6 +45,15 @@ struct CrossProduct {
         start = end
       }
       fids[combination] = Hashing.xxh3(UnsafeRawBufferPointer(start: buffer, count: position))
+    }
+    return min(count, maximumLength ?? count)
+  }
+
+  /// Far more than a slot can have stay as they are: the product cannot overflow.
+  private borrowing func combinations(ofFactorsFrom first: Int) -> Int {
+    var count = 1
+    for factor in first..<ends.count {
+      count = min(count * (ends[factor] - (factor > 0 ? ends[factor - 1] : 0)), 1 << 20)
     }
     return count
   }

@@ -105,13 +105,15 @@ extension FeatureExtractor {
         }
         scratch.cross.endFactor()
       }
-      return try scratch.cross.write(to: fids, buffer: scratch.hashBuffer, slot: slot.name)
+      return try scratch.cross.write(
+        to: fids, buffer: scratch.hashBuffer, slot: slot.name, maximumLength: slot.maximumLength)
     }
     let range = scratch.fields[slot.field]
-    guard range.count > 0 else { return 0 }
+    let fidCount = min(Int(range.count), slot.maximumLength ?? ModelSpec.Limits.fidsPerSlot)
+    guard fidCount > 0 else { return 0 }
     let prefixCount = writePrefix(slot, scratch)
     let destination = scratch.hashBuffer + prefixCount
-    for index in 0..<Int(range.count) {
+    for index in 0..<fidCount {
       let value = scratch.values[Int(range.first) &+ index]
       var count = Int(value.count)
       switch slot.operation {
@@ -125,7 +127,7 @@ extension FeatureExtractor {
       }
       fids[index] = Hashing.xxh3(UnsafeRawBufferPointer(start: scratch.hashBuffer, count: prefixCount &+ count))
     }
-    return Int(range.count)
+    return fidCount
   }
 
   @inline(__always)
@@ -263,7 +265,8 @@ extension FeatureExtractor {
       }
       scratch.cross.endFactor()
     }
-    return try scratch.cross.write(to: fids, buffer: scratch.hashBuffer, slot: slot.name)
+    return try scratch.cross.write(
+      to: fids, buffer: scratch.hashBuffer, slot: slot.name, maximumLength: slot.maximumLength)
   }
 
   private func appendCross(

@@ -19,6 +19,8 @@ struct FeaturePlan: Sendable {
     /// The slot's name and the zero byte, in `prefixes`.
     let prefixStart: Int
     let prefixCount: Int
+    /// `SlotSpec.maximumLength`.
+    let maximumLength: Int?
   }
 
   struct Dense: Sendable {
@@ -99,7 +101,7 @@ struct FeaturePlan: Sendable {
       }
     let slot = Slot(
       name: spec.name, operation: operation, field: spec.fields[0], prefixStart: start,
-      prefixCount: prefixes.count - start)
+      prefixCount: prefixes.count - start, maximumLength: spec.maximumLength)
     let sides = Set(spec.fields.map { Self.isItem($0, model) })
     if sides == [false] {
       slots.append(.request(request.slots.count))

@@ -2,16 +2,23 @@ import CIntrinsics
 
 /// Computes scores of a `NetworkShape`, a row in three parts.
 ///
-/// The first layer is linear in its input, and so are the sums over slots of the linear part and of the factorization machine.
-/// So a row's first layer is the sum of what its request, its item and their crosses contribute, each computed by itself: a
+/// The first layers are linear in the input, and so are the sums over slots of the linear part and of the factorization machine.
+/// So a row's first layers are the sum of what its request, its item and their crosses contribute, each computed by itself: a
 /// request's part once for all its candidates, an item's once for all requests. The order of summation of each part, and of
 /// the parts, is fixed: a row's scores are the same to the bit, whichever rows are computed with it.
 ///
-/// A part is `partStride` floats: the first layer's columns before the activation, the sums over slots of the factors, and one
-/// number: the linear weights less half the squares of the factors. Not thread-safe.
+/// A part is `partStride` floats: the columns of `FirstLayer` before the activation, the input if cross layers read it, the sums
+/// over slots of the factors, and one number: the linear weights less half the squares of the factors. Not thread-safe.
 public final class InferenceNetwork {
-  /// Rows that pass through the layers together.
-  private static let block = 4
+  /// What is left to compute from a joined row.
+  private enum Body {
+    /// Nothing: the first layer's columns are the logits.
+    case linear
+    case tower(PackedTower)
+    case cross(PackedCross)
+    case towers(PackedTowers)
+    case mixture(PackedMixture)
+  }
 
   public let shape: NetworkShape
   public let sides: FeatureSides
@@ -22,69 +29,52 @@ public final class InferenceNetwork {
   let layout: DenseLayout
   /// By `RowSide`.
   private let first: [SideNetwork]
-  private let hidden: [PackedMatrix]
+  private let body: Body
+  private let rectifiedColumns: Int
+  /// All that is joined before the factors.
   private let columns: Int
   private let factorColumns: Int
-  /// `tasks` rows of `headStride` floats.
-  private let heads: AlignedFloats
-  private let headStride: Int
-  private let headBiases: AlignedFloats
-  /// For each layer `block` rows of activations.
-  private let activations: [AlignedFloats]
-  /// Where they begin, `block` for each layer; never changed.
-  private let activationRows: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
+  private let isLinear: Bool
+  /// Of `columns` floats.
+  private let joined: RowBlock
 
-  /// - Parameter poolsByMean: For each slot, whether several values are averaged rather than summed.
-  public init(shape: NetworkShape, poolsByMean: [Bool], sides: FeatureSides) {
-    precondition(poolsByMean.count == shape.slots)
+  /// - Parameter pooling: For each slot, how several values become one vector.
+  public init(shape: NetworkShape, pooling: [SlotSpec.Pooling], sides: FeatureSides) {
+    precondition(pooling.count == shape.slots)
     self.shape = shape
     self.sides = sides
-    layout = DenseLayout(shape: shape)
-    let firstColumns = shape.hidden.first ?? shape.tasks
-    first = RowSide.allCases.map { SideNetwork(shape, sides[$0], poolsByMean: poolsByMean, columns: firstColumns) }
-    columns = first[0].weights.paddedColumns
+    let layout = DenseLayout(shape: shape)
+    self.layout = layout
+    let firstLayer = FirstLayer(shape, layout)
+    first = RowSide.allCases.map { SideNetwork(shape, sides[$0], pooling: pooling, first: firstLayer) }
+    let inputColumn = first[0].weights.paddedColumns
+    columns = inputColumn + firstLayer.inputColumns
+    rectifiedColumns = firstLayer.rectifiedColumns
     factorColumns = shape.hasFactorizationMachine ? first[0].paddedFactors : 0
     partStride = columns + factorColumns + 8
     rowStride = (shape.rowWidth + 7) & ~7
-    hidden = zip(shape.hidden, shape.hidden.dropFirst()).map { PackedMatrix(rows: $0, columns: $1) }
-    let widths = [columns] + hidden.map(\.paddedColumns)
-    headStride = shape.hidden.isEmpty ? 0 : widths[widths.count - 1]
-    heads = AlignedFloats(count: shape.tasks * headStride)
-    headBiases = AlignedFloats(count: shape.tasks)
-    activations = widths.map { AlignedFloats(count: Self.block * $0) }
-    activationRows = .allocate(capacity: widths.count * Self.block)
-    for (layer, width) in widths.enumerated() {
-      for row in 0..<Self.block {
-        (activationRows + layer * Self.block + row).initialize(to: activations[layer].start + row * width)
-      }
+    joined = RowBlock(stride: columns)
+    switch shape.body {
+    case .plain where shape.hidden.isEmpty: body = .linear
+    case .plain: body = .tower(PackedTower(layout.towers[0].layers.dropFirst(), head: layout.towers[0].head))
+    case .cross: body = .cross(PackedCross(layout, first: firstLayer, inputColumn: inputColumn))
+    case .towers: body = .towers(PackedTowers(layout))
+    case .mixture: body = .mixture(PackedMixture(layout, first: firstLayer))
     }
+    isLinear = if case .linear = body { true } else { false }
   }
-
-  deinit { activationRows.deallocate() }
 
   /// Takes the dense tensors, packed for the kernels.
   /// - Parameter parameters: `DenseLayout.parameterCount` floats.
   public func load(_ parameters: UnsafePointer<Float>) {
-    let firstWeights = layout.tensors[0]
-    let vectorRows = shape.hidden.isEmpty ? 0 : shape.slots * shape.factors
-    for side in first {
-      side.load(parameters + firstWeights.offset, columns: firstWeights.columns, denseRow: vectorRows)
-    }
-    // Once for each row: with the request's part.
-    first[RowSide.request.rawValue].weights.setBiases(parameters + layout.tensors[1].offset)
-    for (number, matrix) in hidden.enumerated() {
-      let weights = layout.tensors[2 * number + 2]
-      for row in 0..<weights.rows { matrix.setRow(row, parameters + weights.offset + row * weights.columns) }
-      matrix.setBiases(parameters + layout.tensors[2 * number + 3].offset)
-    }
-    guard !shape.hidden.isEmpty else { return }
-    let weights = layout.tensors[layout.tensors.count - 2]
-    let biases = parameters + layout.tensors[layout.tensors.count - 1].offset
-    for task in 0..<shape.tasks {
-      for row in 0..<weights.rows {
-        heads.start[task * headStride + row] = parameters[weights.offset + row * shape.tasks + task]
-      }
-      headBiases.start[task] = biases[task]
+    // Biases once for each row: with the request's part.
+    for side in RowSide.allCases { first[side.rawValue].load(parameters, includesBiases: side == .request) }
+    switch body {
+    case .linear: break
+    case .tower(let tower): tower.load(parameters)
+    case .cross(let cross): cross.load(parameters)
+    case .towers(let towers): towers.load(parameters)
+    case .mixture(let mixture): mixture.load(parameters)
     }
   }
 
@@ -100,7 +90,7 @@ public final class InferenceNetwork {
     into parts: UnsafePointer<UnsafeMutablePointer<Float>>
   ) {
     first[side.rawValue].compute(
-      count: count, rows: rows, rowStride: rowStride, starts: starts, dense: dense, sumsOffset: columns,
+      count: count, rows: rows, rowStride: rowStride, starts: starts, dense: dense,
       factorColumns: factorColumns, into: parts)
   }
 
@@ -115,19 +105,19 @@ public final class InferenceNetwork {
   ) {
     var row = 0
     while row < count {
-      let size = min(Self.block, count &- row)
+      let size = min(RowBlock.size, count &- row)
       for member in 0..<size {
         join(
           requests[row &+ member], items[row &+ member], mixed.map { $0 + (row &+ member) &* partStride },
           member, output + (row &+ member) &* shape.tasks)
       }
-      if !shape.hidden.isEmpty { finish(size, output + row &* shape.tasks) }
+      finish(size, output + row &* shape.tasks)
       row &+= size
     }
     LogisticLoss.sigmoids(output, count: count &* shape.tasks)
   }
 
-  /// Adds a row's parts: its first layer's activations, and in the outputs the parts that lead past the layers.
+  /// Adds a row's parts: what the layers go on from, and in the outputs what leads past them.
   @inline(__always)
   private func join(
     _ request: UnsafePointer<Float>, _ item: UnsafePointer<Float>, _ mixed: UnsafePointer<Float>?, _ member: Int,
@@ -135,12 +125,16 @@ public final class InferenceNetwork {
   ) {
     let (request, item) = (UnsafeRawPointer(request), UnsafeRawPointer(item))
     let mixed = mixed.map { UnsafeRawPointer($0) }
-    let activation = UnsafeMutableRawPointer(activationRows[member])
-    let isRectified = !shape.hidden.isEmpty
+    let row = joined.rows[member]
+    let target = UnsafeMutableRawPointer(row)
     var byte = 0
+    while byte < rectifiedColumns &* 4 {
+      let sum = fi_positive8(Self.sum(request, item, mixed, byte))
+      target.storeBytes(of: sum, toByteOffset: byte, as: SIMD8<Float>.self)
+      byte &+= 32
+    }
     while byte < columns &* 4 {
-      let sum = Self.sum(request, item, mixed, byte)
-      activation.storeBytes(of: isRectified ? fi_positive8(sum) : sum, toByteOffset: byte, as: SIMD8<Float>.self)
+      target.storeBytes(of: Self.sum(request, item, mixed, byte), toByteOffset: byte, as: SIMD8<Float>.self)
       byte &+= 32
     }
     var interactions = SIMD8<Float>.zero
@@ -151,10 +145,7 @@ public final class InferenceNetwork {
       byte &+= 32
     }
     let wide = fi_sum8(interactions) + Self.sum(request, item, mixed, end)[0]
-    for task in 0..<shape.tasks {
-      let direct = isRectified ? headBiases.start[task] : activationRows[member][task]
-      output[task] = wide + direct
-    }
+    for task in 0..<shape.tasks { output[task] = isLinear ? wide + row[task] : wide }
   }
 
   @inline(__always)
@@ -168,31 +159,18 @@ public final class InferenceNetwork {
     return both + mixed.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self)
   }
 
-  /// Sends the block through the hidden layers and adds the heads to the outputs.
+  /// Sends the block through the other layers and adds the logits to the outputs.
   @inline(__always)
   private func finish(_ size: Int, _ output: UnsafeMutablePointer<Float>) {
-    var stride = columns
-    for layer in 0..<hidden.count {
-      let targets = activationRows + (layer &+ 1) &* Self.block
-      hidden[layer].multiply(
-        activationRows[layer &* Self.block], stride: stride, count: size, isRectified: true, into: targets)
-      stride = hidden[layer].paddedColumns
-    }
-    let top = UnsafeRawPointer(activationRows[hidden.count &* Self.block])
-    for member in 0..<size {
-      for task in 0..<shape.tasks {
-        let head = UnsafeRawPointer(heads.start + task &* headStride)
-        let row = top + member &* headStride &* 4
-        var sum = SIMD8<Float>.zero
-        var byte = 0
-        while byte < headStride &* 4 {
-          sum = fi_fma8(
-            row.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self),
-            head.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self), sum)
-          byte &+= 32
-        }
-        output[member &* shape.tasks &+ task] += fi_sum8(sum)
-      }
+    let tasks = shape.tasks
+    switch body {
+    case .linear: break
+    case .tower(let tower):
+      tower.addLogits(joined.start, stride: columns, count: size, to: output, outputStride: tasks)
+    case .cross(let cross):
+      cross.addLogits(joined.start, stride: columns, count: size, to: output, outputStride: tasks)
+    case .towers(let towers): towers.addLogits(joined.start, stride: columns, count: size, to: output)
+    case .mixture(let mixture): mixture.addLogits(joined.start, stride: columns, count: size, to: output)
     }
   }
 }

@@ -26,17 +26,35 @@ final class PackedMatrix {
   /// Columns with their padding.
   var paddedColumns: Int { panels * Self.panelColumns }
 
-  /// - Parameter values: `columns` floats.
-  func setRow(_ row: Int, _ values: UnsafePointer<Float>) {
-    for panel in 0..<panels {
-      let column = panel * Self.panelColumns
-      (weights.start + (panel * rows + row) * Self.panelColumns).update(
-        from: values + column, count: min(Self.panelColumns, columns - column))
+  /// So many columns with their padding.
+  static func padded(_ columns: Int) -> Int { (columns + panelColumns - 1) / panelColumns * panelColumns }
+
+  /// Sets a part of a row.
+  /// - Parameters:
+  ///   - column: The first one, a multiple of `panelColumns`.
+  ///   - values: `count` floats.
+  func setRow(_ row: Int, column first: Int, _ values: UnsafePointer<Float>, count: Int) {
+    precondition(first % Self.panelColumns == 0)
+    var column = 0
+    while column < count {
+      (weights.start + ((first + column) / Self.panelColumns * rows + row) * Self.panelColumns).update(
+        from: values + column, count: min(Self.panelColumns, count - column))
+      column += Self.panelColumns
     }
   }
 
-  /// - Parameter values: `columns` floats.
-  func setBiases(_ values: UnsafePointer<Float>) { biases.start.update(from: values, count: columns) }
+  /// - Parameter values: `count` floats for the columns from `column` on.
+  func setBiases(column: Int, _ values: UnsafePointer<Float>, count: Int) {
+    (biases.start + column).update(from: values, count: count)
+  }
+
+  /// Takes the tensors of a whole layer.
+  func load(_ weights: DenseLayout.Tensor, _ biases: DenseLayout.Tensor?, _ parameters: UnsafePointer<Float>) {
+    for row in 0..<rows {
+      setRow(row, column: 0, parameters + weights.offset + row * weights.columns, count: columns)
+    }
+    if let biases { setBiases(column: 0, parameters + biases.offset, count: columns) }
+  }
 
   /// Multiplies rows of input with the matrix and adds the biases.
   /// - Parameters:

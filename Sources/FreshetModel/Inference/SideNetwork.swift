@@ -10,46 +10,56 @@ final class SideNetwork {
   let paddedFactors: Int
   private let shape: NetworkShape
   private let side: FeatureSides.Side
-  private let poolsByMean: [Bool]
+  private let first: FirstLayer
+  private let pooling: [SlotSpec.Pooling]
   /// Whether pooled vectors are input of the layer.
-  private let hasDeepPart: Bool
+  private let readsVectors: Bool
   /// Of one row's input, a multiple of 8.
   private let inputStride: Int
   private let denseOffset: Int
   private let input: AlignedFloats
 
-  init(_ shape: NetworkShape, _ side: FeatureSides.Side, poolsByMean: [Bool], columns: Int) {
+  init(_ shape: NetworkShape, _ side: FeatureSides.Side, pooling: [SlotSpec.Pooling], first: FirstLayer) {
     self.shape = shape
     self.side = side
-    self.poolsByMean = side.slots.map { poolsByMean[$0] }
-    hasDeepPart = !shape.hidden.isEmpty
+    self.first = first
+    self.pooling = side.slots.map { pooling[$0] }
+    readsVectors = shape.readsVectors
     paddedFactors = (shape.factors + 7) & ~7
-    denseOffset = hasDeepPart ? side.slots.count * paddedFactors : 0
-    weights = PackedMatrix(rows: denseOffset + side.dense.count, columns: columns)
+    denseOffset = readsVectors ? side.slots.count * paddedFactors : 0
+    weights = PackedMatrix(rows: denseOffset + side.dense.count, columns: first.columns)
     inputStride = (weights.rows + 7) & ~7
     input = AlignedFloats(count: Self.block * inputStride)
   }
 
-  /// - Parameters:
-  ///   - matrix: The layer's weights, row-major, rows of all sides.
-  ///   - denseRow: The row of the first dense feature.
-  func load(_ matrix: UnsafePointer<Float>, columns: Int, denseRow: Int) {
-    if hasDeepPart {
-      for (number, slot) in side.slots.enumerated() {
-        for factor in 0..<shape.factors {
-          weights.setRow(number * paddedFactors + factor, matrix + (slot * shape.factors + factor) * columns)
+  /// Takes the first layer's weights, of all blocks.
+  /// - Parameter includesBiases: Whether this side adds the biases.
+  func load(_ parameters: UnsafePointer<Float>, includesBiases: Bool) {
+    let vectorRows = readsVectors ? shape.vectorWidth : 0
+    for block in first.blocks {
+      let tensor = block.weights
+      func set(_ row: Int, from source: Int) {
+        weights.setRow(
+          row, column: block.column, parameters + tensor.offset + source * tensor.columns, count: tensor.columns)
+      }
+      if readsVectors {
+        for (number, slot) in side.slots.enumerated() {
+          for factor in 0..<shape.factors { set(number * paddedFactors + factor, from: slot * shape.factors + factor) }
         }
       }
-    }
-    for (number, feature) in side.dense.enumerated() {
-      weights.setRow(denseOffset + number, matrix + (denseRow + feature) * columns)
+      for (number, feature) in side.dense.enumerated() { set(denseOffset + number, from: vectorRows + feature) }
+      if includesBiases, let biases = block.biases {
+        weights.setBiases(column: block.column, parameters + biases.offset, count: biases.columns)
+      }
     }
   }
 
   func compute(
     count: Int, rows: UnsafePointer<Float>, rowStride: Int, starts: UnsafePointer<Int32>, dense: UnsafePointer<Float>,
-    sumsOffset: Int, factorColumns: Int, into parts: UnsafePointer<UnsafeMutablePointer<Float>>
+    factorColumns: Int, into parts: UnsafePointer<UnsafeMutablePointer<Float>>
   ) {
+    let inputOffset = weights.paddedColumns
+    let sumsOffset = inputOffset &+ self.first.inputColumns
     var first = 0
     while first < count {
       let end = min(first &+ Self.block, count)
@@ -61,6 +71,7 @@ final class SideNetwork {
         for feature in 0..<side.dense.count {
           target[denseOffset &+ feature] = dense[number &* side.dense.count &+ feature]
         }
+        if self.first.inputColumns > 0 { copyInput(target, to: parts[number] + inputOffset) }
       }
       weights.multiply(
         input.start, stride: inputStride, count: end &- first, isRectified: false, into: parts + first)
@@ -68,7 +79,18 @@ final class SideNetwork {
     }
   }
 
-  /// Sums or averages each slot's rows.
+  /// Writes this side's share of the whole input, and 0 for what is the other sides'.
+  @inline(__always)
+  private func copyInput(_ input: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>) {
+    target.update(repeating: 0, count: first.inputColumns)
+    for number in 0..<side.slots.count {
+      (target + side.slots[number] &* shape.factors).update(from: input + number &* paddedFactors, count: shape.factors)
+    }
+    let dense = target + shape.vectorWidth
+    for number in 0..<side.dense.count { dense[side.dense[number]] = input[denseOffset &+ number] }
+  }
+
+  /// Makes one vector of each slot's rows.
   /// - Parameter sums: The end of a part: the factors' sums, and behind them the linear weights less half the squares.
   @inline(__always)
   private func pool(
@@ -84,7 +106,7 @@ final class SideNetwork {
     for slot in 0..<side.slots.count {
       let first = Int(starts[slot])
       let end = Int(starts[slot &+ 1])
-      let scale: Float = poolsByMean[slot] && end &- first > 1 ? 1 / Float(end &- first) : 1
+      let scale = pooling[slot].scale(end &- first)
       let vector = UnsafeMutableRawPointer(target + slot &* paddedFactors)
       var column = 0
       while column < shape.factors {
@@ -97,7 +119,7 @@ final class SideNetwork {
             : fi_load_first8(address, Int32(truncatingIfNeeded: shape.factors &- column))
           sum = fi_fma8(values, SIMD8(repeating: scale), sum)
         }
-        if hasDeepPart { vector.storeBytes(of: sum, toByteOffset: column &* 4, as: SIMD8<Float>.self) }
+        if readsVectors { vector.storeBytes(of: sum, toByteOffset: column &* 4, as: SIMD8<Float>.self) }
         if factorColumns > 0 {
           let total = sumBytes.loadUnaligned(fromByteOffset: column &* 4, as: SIMD8<Float>.self) + sum
           sumBytes.storeBytes(of: total, toByteOffset: column &* 4, as: SIMD8<Float>.self)

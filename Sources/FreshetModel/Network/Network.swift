@@ -1,36 +1,38 @@
-import CIntrinsics
 import COpenBLAS
 import FreshetCore
 
 /// Computes logits and gradients of a `NetworkShape`, a batch at a time.
 ///
 /// Owns the memory between forward and backward, which grows to the largest batch seen and is used again: a step allocates
-/// nothing. Not thread-safe. Matrix products are OpenBLAS's; call `useOneThread()` once in a process.
+/// nothing. Not thread-safe. Large matrix products are OpenBLAS's; call `useOneThread()` once in a process.
 public final class Network {
   public let shape: NetworkShape
   public let layout: DenseLayout
-  private let poolsByMean: [Bool]
+  private let pooling: PoolingLayer
+  private let factorization: FactorizationLayer?
+  private let body: NetworkBody
+  private let readsVectors: Bool
   private var capacity = 0
-  /// `capacity × inputWidth`; the first `slots × factors` columns of a row are the pooled vectors.
-  private var input = FloatBuffer()
-  /// Where pooled vectors lie when no hidden layer reads them.
-  private var pooled = FloatBuffer()
-  private var pooledGradients = FloatBuffer()
-  private var factorSums = FloatBuffer()
-  private var wide = FloatBuffer()
-  private var logits = FloatBuffer()
-  private var activations: [FloatBuffer]
-  private var activationGradients: [FloatBuffer]
-  private var inputGradients = FloatBuffer()
+  /// `capacity × inputWidth`; the first `vectorWidth` columns of a row are the pooled vectors, if the body reads them.
+  private let input = FloatBuffer()
+  private let inputGradients = FloatBuffer()
+  /// Where pooled vectors lie when the body does not read them.
+  private let apart = FloatBuffer()
+  private let apartGradients = FloatBuffer()
+  /// What leads past the body: one float for each example, and its gradient.
+  private let wide = FloatBuffer()
+  private let wideGradients = FloatBuffer()
 
-  /// - Parameter poolsByMean: For each slot, whether several values are averaged rather than summed.
-  public init(shape: NetworkShape, poolsByMean: [Bool]) {
-    precondition(poolsByMean.count == shape.slots)
+  /// - Parameter pooling: For each slot, how several values become one vector.
+  public init(shape: NetworkShape, pooling: [SlotSpec.Pooling]) {
+    precondition(pooling.count == shape.slots)
     self.shape = shape
-    self.poolsByMean = poolsByMean
     layout = DenseLayout(shape: shape)
-    activations = shape.hidden.map { _ in FloatBuffer() }
-    activationGradients = shape.hidden.map { _ in FloatBuffer() }
+    readsVectors = shape.readsVectors
+    self.pooling = PoolingLayer(factors: shape.factors, pooling: pooling)
+    factorization =
+      shape.hasFactorizationMachine ? FactorizationLayer(slots: shape.slots, factors: shape.factors) : nil
+    body = NetworkBody(shape: shape, layout: layout)
   }
 
   /// Batches are small: threads inside a matrix product cost more than they save.
@@ -41,21 +43,12 @@ public final class Network {
   /// - Returns: Row-major `count × tasks`, valid until the next call.
   public func forward(_ batch: NetworkInput, parameters: UnsafePointer<Float>) -> UnsafePointer<Float> {
     reserve(batch.count)
-    pool(batch)
-    let top = forwardLayers(count: batch.count, parameters: parameters)
-    let heads = layout.tensors[layout.tensors.count - 2]
-    let biases = layout.tensors[layout.tensors.count - 1]
-    for example in 0..<batch.count {
-      for task in 0..<shape.tasks {
-        logits.start[example * shape.tasks + task] = wide.start[example] + parameters[biases.offset + task]
-      }
+    pooling.forward(batch, vectors: vectors, stride: vectorStride, wide: wide.start)
+    if let factorization {
+      factorization.forward(count: batch.count, vectors: vectors, stride: vectorStride, addingTo: wide.start)
     }
-    if heads.rows > 0 {
-      MatrixProducts.multiply(
-        top, parameters + heads.offset, into: logits.start, rows: batch.count, inner: heads.rows, columns: shape.tasks,
-        accumulates: true)
-    }
-    return UnsafePointer(logits.start)
+    copyDenseFeatures(batch)
+    return body.forward(input.start, count: batch.count, parameters: parameters, wide: wide.start)
   }
 
   /// Propagates the loss's gradient back; call right after `forward` with the same batch and parameters.
@@ -67,140 +60,38 @@ public final class Network {
     _ batch: NetworkInput, parameters: UnsafePointer<Float>, logitGradients: UnsafePointer<Float>,
     rowGradients: UnsafeMutablePointer<Float>, parameterGradients: UnsafeMutablePointer<Float>
   ) {
-    backwardLayers(
-      count: batch.count, parameters: parameters, logitGradients: logitGradients, parameterGradients: parameterGradients
-    )
-    scatter(batch, logitGradients: logitGradients, rowGradients: rowGradients)
-  }
-
-  // MARK: - Embeddings
-
-  private var vectorWidth: Int { shape.slots * shape.factors }
-  private var hasDeepPart: Bool { !shape.hidden.isEmpty }
-  /// Pooled vectors lie in the input of the first layer if there is one: no copy.
-  private var vectors: UnsafeMutablePointer<Float> { hasDeepPart ? input.start : pooled.start }
-  private var vectorStride: Int { hasDeepPart ? shape.inputWidth : vectorWidth }
-
-  /// Sums or averages each slot's rows, and computes the linear and the FM part.
-  private func pool(_ batch: NetworkInput) {
-    let factors = shape.factors
-    let slots = shape.slots
-    let width = shape.rowWidth
+    body.backward(
+      input.start, count: batch.count, parameters: parameters, logitGradients: logitGradients,
+      parameterGradients: parameterGradients, inputGradients: readsVectors ? inputGradients.start : nil,
+      tasks: shape.tasks)
     for example in 0..<batch.count {
-      let vector = vectors + example &* vectorStride
-      vector.update(repeating: 0, count: vectorWidth)
-      var linear: Float = 0
-      for slot in 0..<slots {
-        let first = Int(batch.starts[example &* slots &+ slot])
-        let end = Int(batch.starts[example &* slots &+ slot &+ 1])
-        guard end > first else { continue }
-        let scale: Float = poolsByMean[slot] ? 1 / Float(end &- first) : 1
-        let target = vector + slot &* factors
-        for position in first..<end {
-          let row = batch.rows + Int(batch.occurrences[position]) &* width
-          fi_add_scaled(target, scale, row, factors)
-          linear += scale * row[factors]
-        }
-      }
-      wide.start[example] = linear + (shape.hasFactorizationMachine ? interactions(vector, example) : 0)
-      let denseTarget = input.start + (example &* shape.inputWidth &+ (hasDeepPart ? vectorWidth : 0))
-      denseTarget.update(
-        from: batch.denseFeatures + example &* shape.denseFeatures, count: shape.denseFeatures)
+      var sum: Float = 0
+      for task in 0..<shape.tasks { sum += logitGradients[example &* shape.tasks &+ task] }
+      wideGradients.start[example] = sum
     }
+    let vectorGradients = readsVectors ? inputGradients.start : apartGradients.start
+    if !readsVectors { vectorGradients.update(repeating: 0, count: batch.count &* shape.vectorWidth) }
+    if let factorization {
+      factorization.backward(
+        count: batch.count, vectors: vectors, stride: vectorStride, wideGradients: wideGradients.start,
+        addingTo: vectorGradients)
+    }
+    pooling.backward(
+      batch, vectorGradients: vectorGradients, stride: vectorStride, wideGradients: wideGradients.start,
+      rowGradients: rowGradients)
   }
 
-  /// The FM part of one example; keeps the sum over slots for the way back.
-  private func interactions(_ vector: UnsafeMutablePointer<Float>, _ example: Int) -> Float {
-    let factors = shape.factors
-    let sums = factorSums.start + example &* factors
-    fi_sum_rows(vector, shape.slots, factors, sums)
-    return 0.5 * (fi_dot(sums, sums, factors) - fi_dot(vector, vector, shape.slots &* factors))
-  }
+  /// Pooled vectors lie in the body's input if it reads them: no copy.
+  private var vectors: UnsafeMutablePointer<Float> { readsVectors ? input.start : apart.start }
+  private var vectorStride: Int { readsVectors ? shape.inputWidth : shape.vectorWidth }
 
-  /// Adds each example's gradient to the rows that it used.
-  private func scatter(
-    _ batch: NetworkInput, logitGradients: UnsafePointer<Float>, rowGradients: UnsafeMutablePointer<Float>
-  ) {
-    let factors = shape.factors
-    let slots = shape.slots
-    let width = shape.rowWidth
+  private func copyDenseFeatures(_ batch: NetworkInput) {
+    let count = shape.denseFeatures
+    guard count > 0 else { return }
+    let width = shape.inputWidth
+    let target = input.start + (width &- count)
     for example in 0..<batch.count {
-      var wideGradient: Float = 0
-      for task in 0..<shape.tasks { wideGradient += logitGradients[example &* shape.tasks &+ task] }
-      let vector = vectors + example &* vectorStride
-      let gradient = pooledGradients.start
-      if hasDeepPart {
-        gradient.update(from: inputGradients.start + example &* shape.inputWidth, count: vectorWidth)
-      } else {
-        gradient.update(repeating: 0, count: vectorWidth)
-      }
-      if shape.hasFactorizationMachine {
-        let sums = factorSums.start + example &* factors
-        for slot in 0..<slots {
-          let base = slot &* factors
-          fi_add_scaled_difference(gradient + base, wideGradient, sums, vector + base, factors)
-        }
-      }
-      for slot in 0..<slots {
-        let first = Int(batch.starts[example &* slots &+ slot])
-        let end = Int(batch.starts[example &* slots &+ slot &+ 1])
-        guard end > first else { continue }
-        let scale: Float = poolsByMean[slot] ? 1 / Float(end &- first) : 1
-        let source = gradient + slot &* factors
-        for position in first..<end {
-          let target = rowGradients + Int(batch.gradientRows[position]) &* width
-          fi_add_scaled(target, scale, source, factors)
-          target[factors] += scale * wideGradient
-        }
-      }
-    }
-  }
-
-  // MARK: - Layers
-
-  /// - Returns: The heads' input, `count × heads.rows`.
-  private func forwardLayers(count: Int, parameters: UnsafePointer<Float>) -> UnsafePointer<Float> {
-    var below = UnsafePointer(input.start)
-    for layer in shape.hidden.indices {
-      let weights = layout.tensors[2 * layer]
-      let biases = parameters + layout.tensors[2 * layer + 1].offset
-      let output = activations[layer].start
-      for example in 0..<count { (output + example &* weights.columns).update(from: biases, count: weights.columns) }
-      MatrixProducts.multiply(
-        below, parameters + weights.offset, into: output, rows: count, inner: weights.rows, columns: weights.columns,
-        accumulates: true)
-      for index in 0..<count &* weights.columns { output[index] = max(0, output[index]) }
-      below = UnsafePointer(output)
-    }
-    return below
-  }
-
-  private func backwardLayers(
-    count: Int, parameters: UnsafePointer<Float>, logitGradients: UnsafePointer<Float>,
-    parameterGradients: UnsafeMutablePointer<Float>
-  ) {
-    let headsNumber = layout.tensors.count - 2
-    var above = logitGradients
-    for number in stride(from: headsNumber, through: 0, by: -2) {
-      let weights = layout.tensors[number]
-      let layer = number / 2
-      let below = layer == 0 ? UnsafePointer(input.start) : UnsafePointer(activations[layer - 1].start)
-      MatrixProducts.addRows(
-        above, to: parameterGradients + layout.tensors[number + 1].offset, rows: count, columns: weights.columns)
-      guard weights.rows > 0 else { continue }
-      MatrixProducts.addTransposedProduct(
-        below, above, to: parameterGradients + weights.offset, rows: count, inner: weights.rows,
-        columns: weights.columns)
-      let target = layer == 0 ? inputGradients.start : activationGradients[layer - 1].start
-      if layer == 0 && !hasDeepPart { continue }
-      MatrixProducts.multiplyByTransposed(
-        above, parameters + weights.offset, into: target, rows: count, inner: weights.rows, columns: weights.columns,
-        accumulates: false)
-      if layer > 0 {
-        let activation = activations[layer - 1].start
-        for index in 0..<count &* weights.rows { target[index] = activation[index] > 0 ? target[index] : 0 }
-      }
-      above = UnsafePointer(target)
+      (target + example &* width).update(from: batch.denseFeatures + example &* count, count: count)
     }
   }
 
@@ -209,14 +100,13 @@ public final class Network {
     capacity = max(count, capacity * 2)
     input.reserve(capacity * shape.inputWidth)
     inputGradients.reserve(capacity * shape.inputWidth)
-    pooled.reserve(hasDeepPart ? 0 : capacity * vectorWidth)
-    pooledGradients.reserve(vectorWidth)
-    factorSums.reserve(capacity * shape.factors)
-    wide.reserve(capacity)
-    logits.reserve(capacity * shape.tasks)
-    for (layer, width) in shape.hidden.enumerated() {
-      activations[layer].reserve(capacity * width)
-      activationGradients[layer].reserve(capacity * width)
+    if !readsVectors {
+      apart.reserve(capacity * shape.vectorWidth)
+      apartGradients.reserve(capacity * shape.vectorWidth)
     }
+    wide.reserve(capacity)
+    wideGradients.reserve(capacity)
+    factorization?.reserve(capacity)
+    body.reserve(capacity)
   }
 }

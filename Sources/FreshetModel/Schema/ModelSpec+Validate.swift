@@ -7,8 +7,8 @@ extension ModelSpec {
     try validateSlots()
     try validateDenseFeatures()
     try validateTables()
-    try validateNetwork()
     try validateTasks()
+    try validateNetwork()
   }
 
   private func validateFields() throws(SchemaError) {
@@ -82,6 +82,9 @@ extension ModelSpec {
         throw SchemaError(path: path + ".table", reason: "names no table")
       }
       try validate(slot.transform, of: slot, at: path + ".transform")
+      if let length = slot.maximumLength {
+        try requireCount(length, in: 1...Limits.fidsPerSlot, at: path + ".max_length")
+      }
     }
   }
 
@@ -124,27 +127,6 @@ extension ModelSpec {
         }
       }
       guard dense.defaultValue.isFinite else { throw SchemaError(path: path + ".default", reason: "must be finite") }
-    }
-  }
-
-  private func validateNetwork() throws(SchemaError) {
-    try validate(network.optimizer, at: "network.optimizer")
-    try requireCount(network.hidden.count, in: 0...Limits.hiddenLayers, at: "network.hidden")
-    for (index, units) in network.hidden.enumerated() {
-      try requireCount(units, in: 1...Limits.hiddenUnits, at: "network.hidden[\(index)]")
-    }
-    switch network.kind {
-    case .logistic, .fm:
-      guard network.hidden.isEmpty else {
-        throw SchemaError(path: "network.hidden", reason: "only deepFM has hidden layers")
-      }
-    case .deepFM: try requireCount(network.hidden.count, in: 1...Limits.hiddenLayers, at: "network.hidden")
-    }
-    guard network.kind != .logistic else { return }
-    let dimension = tables[slots[0].table].dimension
-    for (index, slot) in slots.enumerated() where tables[slot.table].dimension != dimension || dimension == 0 {
-      throw SchemaError(
-        path: "slots[\(index)].table", reason: "factorization needs tables of one dimension above 0 for all slots")
     }
   }
 

@@ -55,6 +55,10 @@ public struct ModelSpec: Sendable, Equatable {
     public static let dimension = 512
     public static let hiddenLayers = 8
     public static let hiddenUnits = 4096
+    public static let crossLayers = 8
+    public static let experts = 64
+    /// Of the dense tensors together: 1 GiB without optimizer state.
+    public static let denseParameters = 1 << 28
     public static let nameBytes = 255
     public static let minimumCount = 255
     /// Of an admission sketch.
@@ -98,6 +102,11 @@ public struct ModelSpec: Sendable, Equatable {
       writer.write(UInt32(slot.fields.count))
       for field in slot.fields { writer.write(UInt32(field)) }
       slot.transform.write(to: &writer)
+      // Only where it is given: the fingerprints of models without it are older than it is.
+      if let length = slot.maximumLength {
+        writer.write(shortText: "max_length")
+        writer.write(UInt32(length))
+      }
     }
     writer.write(UInt32(denseFeatures.count))
     for dense in denseFeatures {

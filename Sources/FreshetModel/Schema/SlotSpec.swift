@@ -32,6 +32,8 @@ public struct SlotSpec: Sendable, Equatable {
   public enum Pooling: String, Sendable, CaseIterable {
     case sum
     case mean
+    /// The sum divided by the square root of their number.
+    case sqrtn
   }
 
   /// Part of every fid of the slot (`Hashing.fid`); unique in the model, 1...255 bytes of UTF-8 without a zero byte.
@@ -47,12 +49,15 @@ public struct SlotSpec: Sendable, Equatable {
   public var table: Int
   /// Default: `sum`. Of no effect on slots with at most one fid.
   public var pooling: Pooling
+  /// The most values of an example that count, in `1...255`: the first ones, of a cross the first combinations. Default: nil, as
+  /// many as there may be.
+  public var maximumLength: Int?
   /// Slots with overrides of their own have rows of their own (`ModelSpec.rowTables`). Default: none.
   public var overrides: SlotOverrides
 
   public init(
     name: String, index: Int, fields: [Int], transform: Transform = .hash, table: Int = 0, pooling: Pooling = .sum,
-    overrides: SlotOverrides = .none
+    maximumLength: Int? = nil, overrides: SlotOverrides = .none
   ) {
     self.name = name
     self.index = index
@@ -60,6 +65,7 @@ public struct SlotSpec: Sendable, Equatable {
     self.transform = transform
     self.table = table
     self.pooling = pooling
+    self.maximumLength = maximumLength
     self.overrides = overrides
   }
 

@@ -11,8 +11,8 @@ public enum WeightPrecision: String, Sendable, CaseIterable {
 public struct TableSpec: Sendable, Equatable {
   /// Unique in the model, 1...255 bytes of UTF-8.
   public var name: String
-  /// The factors of an embedding, in `0...512`; 0 for a table of linear weights only. The linear weight that logistic,
-  /// FM and DeepFM keep for each fid comes on top of it.
+  /// The factors of an embedding, in `0...512`; 0 for a table of linear weights only. The linear weight that every
+  /// network keeps for each fid comes on top of it.
   public var dimension: Int
   /// Default: `OptimizerSpec.standard`.
   public var optimizer: OptimizerSpec
@@ -44,31 +44,6 @@ public struct TableSpec: Sendable, Equatable {
     self.admission = admission
     self.timeToLiveMinutes = timeToLiveMinutes
     self.maximumRows = maximumRows
-  }
-}
-
-/// What is computed from the pooled rows and the dense features.
-public struct NetworkSpec: Sendable, Equatable {
-  public enum Kind: String, Sendable, CaseIterable {
-    /// Linear weights and a bias.
-    case logistic
-    /// The same and the pairwise dot products of the slots' factors (Rendle 2010).
-    case fm
-    /// The same and a multilayer perceptron over the factors (Guo et al. 2017).
-    case deepFM
-  }
-
-  /// Default: `deepFM`.
-  public var kind: Kind
-  /// Units of the hidden layers, first to last, each in `1...4096`, at most 8 layers; only `deepFM` has any.
-  public var hidden: [Int]
-  /// Of the bias and the perceptron, in rows of `DenseLayout.chunkWidth` weights. Default: `OptimizerSpec.standard`.
-  public var optimizer: OptimizerSpec
-
-  public init(kind: Kind = .deepFM, hidden: [Int] = [], optimizer: OptimizerSpec = .standard) {
-    self.kind = kind
-    self.hidden = hidden
-    self.optimizer = optimizer
   }
 }
 

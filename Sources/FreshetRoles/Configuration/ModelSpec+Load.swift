@@ -44,15 +44,11 @@ extension ModelSpec {
           defaultValue: Float(try feature.double("default", default: 0, in: -1e30...1e30))))
       try feature.finish()
     }
-    let network = try section.section("network")
-    let networkSpec = NetworkSpec(
-      kind: try network.choice("kind", default: .deepFM), hidden: try network.ints("hidden", default: []),
-      optimizer: try Self.optimizer(network.section("optimizer")))
-    try network.finish()
+    let network = try Self.network(section.section("network"))
     self.init(
       name: name, userKey: try position(section.string("user_key"), section, "user_key"),
       itemKey: try position(section.string("item_key"), section, "item_key"), fields: fields, slots: slots,
-      denseFeatures: dense, tables: tables, network: networkSpec, tasks: try Self.tasks(section.section("tasks")),
+      denseFeatures: dense, tables: tables, network: network, tasks: try Self.tasks(section.section("tasks")),
       audit: try section.bool("audit", default: false))
     self.enrichments = enrichments
     try section.finish()
@@ -98,6 +94,7 @@ extension ModelSpec {
         SlotSpec(
           name: key, index: index, fields: positions, transform: transform, table: table,
           pooling: try slot.choice("pooling", default: positions.contains { fields[$0].multi } ? .mean : .sum),
+          maximumLength: try slot.optionalInt("max_length", in: 1...Limits.fidsPerSlot),
           overrides: try overrides(slot)))
       try slot.finish()
     }

@@ -115,7 +115,13 @@ struct NaiveModel {
     return Pass(vectors: vectors, layers: layers, logits: layers.last!.map { $0 + wide })
   }
 
-  private func scale(_ slot: Int, _ count: Int) -> Double { model.tables.poolsByMean[slot] ? 1 / Double(count) : 1 }
+  private func scale(_ slot: Int, _ count: Int) -> Double {
+    switch model.tables.pooling[slot] {
+    case .sum: 1
+    case .mean: 1 / Double(count)
+    case .sqrtn: 1 / Double(count).squareRoot()
+    }
+  }
 
   // MARK: - Training
 

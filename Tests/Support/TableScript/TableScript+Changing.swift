@@ -13,6 +13,8 @@ extension TableScript {
       let gradient = Array(gradients[position * layout.width..<(position + 1) * layout.width])
       guard gradient.allSatisfy(\.isFinite) else {
         model.statistics.nonFiniteGradients += 1
+        // A row stays as it is, but for its time.
+        if model.floats(fid) != nil { model.change(fid, minutes: time) }
         continue
       }
       guard try isAdmitted(fid) else {
