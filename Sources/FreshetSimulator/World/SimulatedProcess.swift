@@ -11,7 +11,9 @@ class SimulatedProcess {
   private(set) var life = 0
   private(set) var isUp = false
   private(set) var isPaused = false
+  /// What happened while it was paused, in order; and whether that is yet to be made up for, so that nothing newer comes before it.
   private var held: [() -> Void] = []
+  private var isCatchingUp = false
 
   init(world: World, network: Network, name: String) {
     self.world = world
@@ -38,7 +40,7 @@ class SimulatedProcess {
   /// Called by the world.
   func perform(life: Int, _ body: @escaping () -> Void) {
     guard isUp, life == self.life else { return }
-    if isPaused { held.append(body) } else { body() }
+    if isPaused || isCatchingUp { held.append(body) } else { body() }
   }
 
   // MARK: - Life and death
@@ -59,6 +61,7 @@ class SimulatedProcess {
     willEnd()
     isUp = false
     isPaused = false
+    isCatchingUp = false
     held = []
     network.processEnded(self)
     didEnd()
@@ -75,9 +78,15 @@ class SimulatedProcess {
     guard isUp, isPaused else { return }
     note("goes on")
     isPaused = false
-    let waiting = held
-    held = []
-    for body in waiting { after(microseconds: 0, body) }
+    isCatchingUp = true
+    let life = life
+    world.after(0, for: nil) { [self] in catchUp(life: life) }
+  }
+
+  private func catchUp(life: Int) {
+    guard isUp, life == self.life, !isPaused else { return }
+    while !held.isEmpty { held.removeFirst()() }
+    isCatchingUp = false
   }
 
   func didStart() {}
