@@ -1,0 +1,40 @@
+import FreshetCore
+import Testing
+
+@testable import FreshetSimulator
+
+@Suite struct SimulatedProcessTests {
+  @Test func whatAProcessMissedWhileItStoodStillComesBeforeWhatIsNewer() {
+    let world = World(seed: 1, traceLimit: nil)
+    let process = SimulatedProcess(
+      world: world, network: Network(world: world, weather: NetworkWeather()), name: "process")
+    process.start()
+    var order: [Int] = []
+    process.pause()
+    for number in 0..<5 { process.after(microseconds: number) { order.append(number) } }
+    // Both at the same instant: first it goes on, then something new comes.
+    world.after(10, for: nil) { process.resume() }
+    process.after(microseconds: 10) { order.append(5) }
+    process.after(microseconds: 11) { order.append(6) }
+    while world.advance() {}
+    #expect(order == Array(0..<7))
+  }
+
+  @Test func aProcessThatIsKilledForgetsWhatItMissed() {
+    let world = World(seed: 1, traceLimit: nil)
+    let process = SimulatedProcess(
+      world: world, network: Network(world: world, weather: NetworkWeather()), name: "process")
+    process.start()
+    var order: [Int] = []
+    process.pause()
+    process.after(microseconds: 1) { order.append(1) }
+    world.after(2, for: nil) {
+      process.resume()
+      process.crash()
+      process.start()
+      process.after(microseconds: 0) { order.append(2) }
+    }
+    while world.advance() {}
+    #expect(order == [2])
+  }
+}
