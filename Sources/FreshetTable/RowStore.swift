@@ -81,8 +81,7 @@ struct RowStore: ~Copyable {
   func fid(_ number: UInt32) -> Fid { slabs[Int(number >> shift)].fids[Int(number & mask)] }
 
   /// Fetches the first `bytes` of a row into the second cache, from where work on it takes them almost as fast. Asked into the
-  /// first one, the lines of a few rows occupy all of its buffers, and whatever is worked on meanwhile has to wait: an update
-  /// took a sixth longer.
+  /// first one, which probably has too few buffers for the lines of several rows, an update took a sixth longer.
   @inline(__always)
   static func prefetch(_ row: UnsafeMutableRawPointer, bytes: Int) {
     // From the line that the row begins in to the one that its last byte lies in.

@@ -21,7 +21,7 @@ typedef _Float16 fi_half8 __attribute__((ext_vector_type(8), aligned(2)));
 
 FI_INLINE void fi_prefetch_read(const void *_Nonnull address) { __builtin_prefetch(address, 0, 3); }
 FI_INLINE void fi_prefetch_write(const void *_Nonnull address) { __builtin_prefetch(address, 1, 3); }
-// Into the second cache: the first one has few buffers for lines that are on their way.
+// Into the second cache, not the first.
 FI_INLINE void fi_prefetch_outer(const void *_Nonnull address) { __builtin_prefetch(address, 0, 2); }
 
 // Bit i is set if fids[i] == fid; four of them, 32-byte aligned.
