@@ -1,7 +1,7 @@
 import FreshetCore
 import Histogram
 
-/// A distribution since the start, and of the last ten seconds.
+/// A distribution since the start, and of the last five seconds.
 struct RecentHistogram: Sendable {
   struct Summary: Equatable {
     let count: UInt64
@@ -11,7 +11,7 @@ struct RecentHistogram: Sendable {
     let max: UInt64
   }
 
-  static let windowSeconds = 10
+  static let windowSeconds = 5
 
   /// To 0.1 %.
   private var total: Histogram<UInt64>

@@ -53,7 +53,7 @@ public struct EndToEndBenchmark: Sendable {
     public var p90_ms: Double
     public var p99_ms: Double
     public var max_ms: Double
-    /// Of the replica's own estimates over ten seconds each, the median.
+    /// Of the replica's own estimates over five seconds each, the median.
     public var replica_p50_ms: Double?
     public var replica_p99_ms: Double?
   }

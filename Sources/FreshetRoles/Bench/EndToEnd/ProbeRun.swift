@@ -3,12 +3,12 @@ import Histogram
 
 /// The probes of one run: sends new ones at their rate, and watches those that are under way.
 struct ProbeRun {
-  private static let estimateSeconds = 10.0
+  private static let estimateSeconds = Double(RecentHistogram.windowSeconds)
 
   /// Microseconds from the writing of an action to the first answer that had learned from it.
   private(set) var latencies = Histogram<UInt64>(
     highestTrackableValue: 600_000_000, numberOfSignificantValueDigits: .three)
-  /// What the replica said of the last ten seconds, taken every ten seconds.
+  /// What the replica said of the last five seconds, taken every five seconds.
   private(set) var estimates: [[String: Double]] = []
 
   private let rate: Double
