@@ -2,7 +2,8 @@ import FreshetCore
 import FreshetModel
 
 /// Progressive validation of what a trainer has pushed of one partition since it was assigned: by task, and by the values of
-/// slots. Each offset counts once, also if a fault has it trained again.
+/// slots. Each offset counts once, also if a fault has it trained again. If somebody else has trained on what comes between, it
+/// begins anew.
 ///
 /// What the whole cluster has learned, across trainers and their lives, the servers count (`ValidationReport`); this is what a
 /// trainer can say by slice.
@@ -75,6 +76,9 @@ public struct PartitionValidation: Sendable {
       }
     }
   }
+
+  /// The log has no example up to here.
+  mutating func skip(to: Offset) { self.to = to }
 
   private mutating func roll() {
     filled = 0

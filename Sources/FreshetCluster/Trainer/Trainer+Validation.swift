@@ -23,11 +23,20 @@ extension Trainer {
     if let breach = trainingGuard?.judge(flight.step.report) { return breach }
     // Taken out, since what is changed in place must have one owner.
     validations[stream] = nil
+    if counted.examples > 0, flight.from > counted.to, let settings = configuration.validation {
+      counted = PartitionValidation(settings, taskCount: configuration.tables.shape.tasks)
+    }
     flight.step.withOutcomes {
       counted.add(flight.step.report, from: flight.from, to: flight.to, outcomes: $0, examples: flight.examples)
     }
     validations[stream] = counted
     return nil
+  }
+
+  /// The log has nothing in `from ..< to`: what is counted goes on behind it.
+  func skipInValidation(_ partition: PartitionID, from: Offset, to: Offset) {
+    guard partition.pass <= 1, to.finishedEnd == nil, validations[partition.stream]?.to == from else { return }
+    validations[partition.stream]!.skip(to: to)
   }
 
   /// Whether progressive validation is to count what a batch of the partition predicts that ends here: each example before

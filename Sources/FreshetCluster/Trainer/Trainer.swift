@@ -405,6 +405,7 @@ public final class Trainer {
       statistics.examples += UInt64(flight.step.examples)
     } else {
       partitions[partition]!.next = flight.to
+      skipInValidation(partition, from: flight.from, to: flight.to)
     }
     partitions[partition]!.unacknowledged.append(
       PartitionTraining.Unacknowledged(number: flight.number, to: flight.to, awaited: map.serverCount))

@@ -58,7 +58,8 @@ extension InfoText {
       for (name, figure) in sum.total.figures { fields.append(field(name, figure.shown)) }
       fields.append(field("recent_examples", sum.recent.count))
       for (name, figure) in sum.recent.figures { fields.append(field("recent_\(name)", figure.shown)) }
-      add("task\(task)_slice_\(names.slots[slot])_\(key)", fields)
+      let figures = fields.map { "\($0.name)=\($0.text)" }.joined(separator: ",")
+      add("task\(task)_slice_\(names.slots[slot])_\(key)", text: "value=\"\(text)\",\(figures)", fields)
     }
   }
 

@@ -132,7 +132,7 @@ public struct TrainerRole: Service {
     return try ValidationWriter(
       KafkaStartup.configuration(configuration.kafka, clientID: "freshet-trainer-validation", logger: logger),
       topic: topic, names: names, trainer: trainer, intervalMs: configuration.trainer.validation.intervalMs,
-      logger: logger)
+      deliveryTimeoutMs: 30_000, logger: logger)
   }
 
   /// Most time for servers to acknowledge what they have been sent. What they have not is trained on again by the next life.

@@ -14,7 +14,6 @@ final class ValidationWriter {
   }
 
   private static let queueRecords = 20_000
-  private static let deliveryTimeoutMs = 30_000
 
   private let producer: KafkaProducer
   private let topic: KafkaProducerTopic
@@ -29,14 +28,15 @@ final class ValidationWriter {
   /// How far each partition was when it was written, and which slices it had then.
   private var written: [PartitionID: (to: Offset, slices: Set<ValidationRecord.Slice>)] = [:]
 
+  /// - Parameter deliveryTimeoutMs: After which a record that the broker has not acknowledged has failed.
   init(
     _ configuration: KafkaConfiguration, topic: String, names: ValidationNames, trainer: String, intervalMs: Int,
-    logger: Logger
+    deliveryTimeoutMs: Int, logger: Logger
   ) throws(KafkaError) {
     var options = KafkaProducer.Options()
     options.queueRecords = Self.queueRecords
     options.maxBlockMs = 0
-    options.deliveryTimeoutMs = Self.deliveryTimeoutMs
+    options.deliveryTimeoutMs = deliveryTimeoutMs
     producer = try KafkaProducer(configuration, options: options)
     self.topic = try producer.topic(topic)
     self.names = names
