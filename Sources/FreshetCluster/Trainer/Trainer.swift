@@ -181,8 +181,8 @@ public final class Trainer {
   // MARK: - Claims
 
   func claimIfPossible(_ partition: PartitionID, _ now: Instant) {
-    guard !isStopping, holdReason == nil, let state = partitions[partition], case .waiting(let until) = state.phase, now >= until,
-      connected.count == configuration.map.serverCount
+    guard !isStopping, holdReason == nil, let state = partitions[partition], case .waiting(let until) = state.phase,
+      now >= until, connected.count == configuration.map.serverCount
     else { return }
     attemptNumber += 1
     partitions[partition]!.attempt = attemptNumber

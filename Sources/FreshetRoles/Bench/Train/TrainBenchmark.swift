@@ -131,7 +131,8 @@ public struct TrainBenchmark: Sendable {
     return Report(
       transport: transport, servers: servers, examples: log.count, batch_size: settings.batchSize,
       micro_batch_size: settings.microBatchSize,
-      slices: settings.validation.map { $0.slots.map { model.slots[$0].name } } ?? [], runs: runs.count, seconds: median.seconds,
+      slices: settings.validation.map { $0.slots.map { model.slots[$0].name } } ?? [], runs: runs.count,
+      seconds: median.seconds,
       examples_per_second: Double(log.count) / median.seconds, cpu_seconds: median.cpuSeconds,
       examples_per_core_second: Double(log.count) / median.cpuSeconds, auc: all.auc, auc_last_half: lastHalf.auc,
       logloss: all.logloss, logloss_last_half: lastHalf.logloss,
