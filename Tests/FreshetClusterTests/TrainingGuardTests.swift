@@ -89,7 +89,7 @@ import Testing
   /// faults. Everything is learned exactly once, and what trainers count is what they have pushed.
   @Test(arguments: [0, 2]) func holdsLoseAndRepeatNothingUnderFaults(passes: Int) {
     var holds: UInt64 = 0
-    for seed in UInt64(0)..<120 {
+    for seed in UInt64(0)..<60 {
       var options = ExactlyOnceTests.options(seed)
       options.batchSize = 1...4
       options.examples = 30
@@ -105,7 +105,7 @@ import Testing
       for node in harness.nodes { holds += node.machine.statistics.holds }
       Self.expectOwnCounts(harness, "seed \(seed)")
     }
-    #expect(holds > 100, "\(holds)")
+    #expect(holds > 50, "\(holds)")
   }
 
   /// What a trainer counts of a partition is every example in the offsets that it names, once.

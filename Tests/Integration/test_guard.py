@@ -1,5 +1,6 @@
 """Labels go wrong in mid-stream: the guard holds training, the watermarks stand, and resumed it learns each example once."""
 
+import random
 import time
 
 import pytest
@@ -7,14 +8,14 @@ import pytest
 import http_client
 import log
 from audit import audit_rows, fids_of, shape
-from validation import flipped, ratings, write_data
+from validation import garbage, honest, ratings, write_data
 from waiting import wait_until
 
 HONEST = 6_000
 FALSE = 4_000
 WINDOW = 1_000
 BATCH = 32
-BOUND = 0.72
+BOUND = 0.5
 SETTINGS = {
     "trainer.guard.window": WINDOW, "trainer.guard.maximum_logloss": BOUND, "trainer.batch_size": BATCH,
     "model.audit": "true",
@@ -62,23 +63,24 @@ def expect_exact_rows(cluster):
 
 @pytest.fixture
 def held(make_cluster, tmp_path):
-    """A cluster that has learned honest ratings, then met false ones."""
+    """A cluster that has learned honest ratings, then met garbage."""
     cluster = make_cluster(settings=SETTINGS)
     cluster.start_all(trainers=1, serve=False)
-    rows = ratings()
+    rows = [honest(row) for row in ratings()]
     cluster.replay(data=write_data(tmp_path / "honest", rows[:HONEST]))
     cluster.expect_exactly(HONEST)
     info = cluster.info("trainer0")
     assert (int(info["held"]), int(info["holds"])) == (0, 0)
     assert float(info["task0_window_logloss"]) < BOUND
-    cluster.replay(data=write_data(tmp_path / "false", [flipped(row) for row in rows[HONEST:HONEST + FALSE]]))
+    coin = random.Random(3)
+    cluster.replay(data=write_data(tmp_path / "false", [garbage(row, coin) for row in rows[HONEST:HONEST + FALSE]]))
     wait_until(lambda: is_held(cluster), "the guard holds training", 30, check=cluster.check_healthy)
     return cluster
 
 
 def test_the_guard_stops_training_within_a_window_and_says_so(held):
     marks, examples = expect_standstill(held, 1.0)
-    # The window is filled with false labels at the latest after as many of them.
+    # The window is full of false labels at the latest after as many of them.
     assert HONEST < examples <= HONEST + WINDOW + BATCH
     # All servers stand at one place: nothing is half pushed.
     for partition in range(held.partitions):

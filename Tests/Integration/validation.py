@@ -1,4 +1,4 @@
-"""What trainers write to the validation topic, and MovieLens data whose labels are false."""
+"""What trainers write to the validation topic, and MovieLens data whose labels go wrong."""
 
 import csv
 import json
@@ -17,9 +17,14 @@ def is_like(row):
     return float(row["rating"]) >= 4
 
 
-def flipped(row):
-    """The rating with the opposite label."""
-    return row | {"rating": "1.0" if is_like(row) else "5.0"}
+def honest(row):
+    """The rating as a user gives it who likes everything, or nothing: easy to predict."""
+    return row | {"rating": "5.0" if int(row["userId"]) % 2 == 0 else "1.0"}
+
+
+def garbage(row, random):
+    """The rating with a label that depends on nothing: no model predicts it better than by ln 2."""
+    return row | {"rating": random.choice(("5.0", "1.0"))}
 
 
 def write_data(directory, rows):
