@@ -58,7 +58,7 @@ public struct ValidationSlices: Sendable {
     for _ in 0..<Self.firstRow { addRow() }
   }
 
-  /// The slices that have examples, kept values in the order of their fids, and the validation of a task.
+  /// The slices that there is something of, kept values in the order of their fids, and the validation of a task.
   public func slices(task: Int) -> [(value: Value, validation: WindowedValidation)] {
     var slices: [(value: Value, validation: WindowedValidation)] = []
     for position in fids.indices.sorted(by: { fids[$0] < fids[$1] }) {
@@ -66,7 +66,7 @@ public struct ValidationSlices: Sendable {
     }
     slices.append((.other, validations[Self.otherRow * taskCount + task]))
     slices.append((.missing, validations[Self.missingRow * taskCount + task]))
-    return slices.filter { $0.validation.total.count > 0 }
+    return slices.filter { !$0.validation.total.isEmpty }
   }
 
   /// Adds an example.

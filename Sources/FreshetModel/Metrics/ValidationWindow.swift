@@ -34,6 +34,9 @@ public struct ValidationWindow: Sendable, Equatable {
 
   public init(_ resolution: Resolution) { self.resolution = resolution }
 
+  /// Whether nothing has been added, not even what a correction takes back.
+  public var isEmpty: Bool { count == 0 && loss == 0 && predicted == 0 }
+
   public mutating func add(_ prediction: Prediction) {
     if histogram.isEmpty {
       histogram = [UInt32](repeating: 0, count: 2 * (Prediction.bucketCount >> resolution.shift))
