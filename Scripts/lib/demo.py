@@ -213,7 +213,7 @@ def main():
     if not arguments.broker_pid:
         prefix = f"freshet-demo-{int(time.time())}-"
         topics = {f"kafka.topics.{name}": prefix + name.replace("_", "-")
-                  for name in ("features", "actions", "items", "examples", "dead_letter")}
+                  for name in ("features", "actions", "items", "examples", "dead_letter", "validation")}
         topics |= {"joiner.group": prefix + "joiner", "trainer.group": prefix + "trainer"}
     # So that `finally` below runs: a demo that is told to stop leaves nothing behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -40,7 +40,7 @@ extension BenchCommand {
     func run() async throws {
       let run = String(UInt32.random(in: 0 ... .max), radix: 16)
       var own = configuration
-      for topic in ["features", "actions", "items", "examples", "dead_letter"] {
+      for topic in ["features", "actions", "items", "examples", "dead_letter", "validation"] {
         own.overrides.append("kafka.topics.\(topic)=bench-\(run)-\(topic)")
       }
       // What an earlier cluster saved belongs to topics that this one does not read.

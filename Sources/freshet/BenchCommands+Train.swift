@@ -9,7 +9,8 @@ extension BenchCommand {
       discussion: """
         Joins the ratings in memory first, which is not measured; then trains on them in the order of time, from an empty \
         model: with table and trainer in this thread, or with --servers over TCP to as many `freshet ps` on this machine. \
-        auc and logloss are exact. checksums: one value means that all runs ended with the same bits. \
+        auc and logloss are exact. What `freshet trainer` counts of its predictions is counted here too: \
+        --set trainer.validation.slices=gender,age shows what slices cost. checksums: one value means that all runs ended with the same bits. \
         Benchmarks/Train/run puts the figures beside other learners.
         """)
 
@@ -38,7 +39,8 @@ extension BenchCommand {
       let benchmark = try TrainBenchmark(
         TrainBenchmark.Settings(
           data: data, limit: limit, batchSize: batchSize ?? loaded.trainer.batchSize,
-          microBatchSize: microBatchSize ?? loaded.trainer.microBatchSize, runs: runs), model: loaded.model)
+          microBatchSize: microBatchSize ?? loaded.trainer.microBatchSize, runs: runs,
+          validation: loaded.validation), model: loaded.model)
       let progress = { (line: String) in FileHandle.standardError.write(Data("bench: \(line)\n".utf8)) }
       let report: TrainBenchmark.Report
       if servers == 0 {

@@ -4,8 +4,11 @@ import NIOPosix
 
 struct ControlCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "ctl", abstract: "Look at a running cluster, save it, prepare its topics and its store.",
-    subcommands: [StatusCommand.self, SnapshotCommand.self, StoreCommand.self, TopicsCommand.self])
+    commandName: "ctl",
+    abstract: "Look at a running cluster, save it, prepare its topics and its store, resume trainers.",
+    subcommands: [
+      StatusCommand.self, SnapshotCommand.self, StoreCommand.self, TopicsCommand.self, TrainerControlCommand.self,
+    ])
 }
 
 struct StatusCommand: AsyncParsableCommand {

@@ -25,7 +25,7 @@ struct KindBench {
     server = model.server(of: map)
     replica = Replica(tables: model.tables, map: map, weightFormat: .float32, compressor: NoCompressor(), seed: 1)
     scorer = try ScorerBench(model, replica.makeReader())
-    step = TrainingStep(tables: model.tables, map: map, microBatchSize: .max)
+    step = TrainingStep(tables: model.tables, map: map, microBatchSize: .max, keepsOutcomes: false)
   }
 
   mutating func train(_ examples: [TestExample]) throws {

@@ -39,7 +39,7 @@ import Testing
     let examples = (0..<40).map { model.example(offset: Int64($0), fids: 9, random: &random) }
     let batch = model.batch(examples)
     var naive = NaiveModel(model)
-    let step = TrainingStep(tables: model.tables, map: map, microBatchSize: .max)
+    let step = TrainingStep(tables: model.tables, map: map, microBatchSize: .max, keepsOutcomes: false)
     // The object is used again: a large batch, a part in the middle of another, a small one.
     for range in [0..<25, 25..<26, 26..<40] {
       step.begin(batch.slice(range))
@@ -91,7 +91,7 @@ import Testing
     let map = ShardMap(shardCount: 5, serverCount: 2)
     var random = SeededGenerator(seed: 4)
     let batch = model.batch([model.example(offset: 0, fids: 9, random: &random)])
-    let step = TrainingStep(tables: model.tables, map: map, microBatchSize: .max)
+    let step = TrainingStep(tables: model.tables, map: map, microBatchSize: .max, keepsOutcomes: false)
     step.begin(batch.slice(0..<1))
     var writer = BinaryWriter(capacity: 64)
     step.encodePull(ServerID(0), into: &writer)
@@ -154,7 +154,7 @@ import Testing
     let servers = (0..<2).map { model.server($0, of: map) }
     let epochs = servers.map { $0.claim(PartitionID(0)).epoch }
     let batch = model.batch(examples)
-    let step = TrainingStep(tables: model.tables, map: map, microBatchSize: microBatchSize)
+    let step = TrainingStep(tables: model.tables, map: map, microBatchSize: microBatchSize, keepsOutcomes: false)
     var first = 0
     while first < examples.count {
       let end = min(examples.count, first + batchSize, cutAt == .max ? .max : (first / cutAt + 1) * cutAt)
@@ -185,7 +185,7 @@ import Testing
     let server = model.server(of: map)
     var random = SeededGenerator(seed: 9)
     let batch = model.batch((0..<400).map { model.example(offset: Int64($0), fids: 30, random: &random) })
-    let step = TrainingStep(tables: model.tables, map: map, microBatchSize: microBatchSize)
+    let step = TrainingStep(tables: model.tables, map: map, microBatchSize: microBatchSize, keepsOutcomes: false)
     let slice = batch.slice(0..<400)
     step.begin(slice)
     var pull = BinaryWriter(capacity: 64)

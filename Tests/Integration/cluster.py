@@ -30,7 +30,7 @@ class Cluster:
         suffix = uuid.uuid4().hex[:10]
         self.topics = {
             name: f"{name.replace('_', '-')}-{suffix}"
-            for name in ("features", "actions", "items", "examples", "dead_letter")
+            for name in ("features", "actions", "items", "examples", "dead_letter", "validation")
         }
         self.server_ports = [free_port() for _ in range(SERVERS)]
         self.ports = {"serve": free_port()}

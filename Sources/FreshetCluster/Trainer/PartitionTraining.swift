@@ -17,6 +17,8 @@ struct PartitionTraining {
     let step: TrainingStep
     let from: Offset
     let to: Offset
+    /// For validation by slices; nil without.
+    let examples: ExampleSlice?
   }
 
   /// A pushed batch that some servers have not acknowledged.

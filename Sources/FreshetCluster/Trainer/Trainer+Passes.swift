@@ -30,7 +30,8 @@ extension Trainer {
     state.next = smallest
     state.applied = smallest
     state.end = end
-    state.cuts = Set(unfinished).union([min(start, end)]).filter { $0 > smallest }.sorted()
+    state.cuts = Set(unfinished).union([min(start, end), min(countedBelow(partition), end)])
+      .filter { $0 > smallest }.sorted()
     state.phase = .running
     state.backoff.reset()
     partitions[partition] = state
@@ -54,7 +55,8 @@ extension Trainer {
     push(
       partition,
       PartitionTraining.InFlight(
-        number: batchNumber, step: takeStep(), from: partitions[partition]!.next, to: .finished(at: end)),
+        number: batchNumber, step: takeStep(), from: partitions[partition]!.next, to: .finished(at: end),
+        examples: nil),
       hasExamples: false)
   }
 

@@ -23,6 +23,10 @@ public final class Trainer {
     public let seed: UInt64
     /// Over each partition's log before its stream is followed, at most `PartitionID.maximumPasses`.
     public let passes: Int
+    /// What is counted of the trainer's own predictions; nil: nothing.
+    public var validation: PartitionValidation.Settings?
+    /// Beyond which training is held; only with `validation`. nil: it never is.
+    public var guardBounds: TrainingGuard.Bounds?
     /// Occurrences of fids in a batch, at most, where it has more than one example: pull and push stay well below what servers
     /// take at once (262,144 rows, 32 MiB).
     var maximumOccurrences: Int
@@ -55,6 +59,8 @@ public final class Trainer {
     public var restarts: UInt64 = 0
     /// Offsets that Kafka deleted before they were trained on, under `allowsGap`.
     public var lostOffsets: UInt64 = 0
+    /// How often the guard has held training.
+    public var holds: UInt64 = 0
   }
 
   let configuration: Configuration
@@ -67,19 +73,29 @@ public final class Trainer {
   /// After `fail` nothing more is done: batches may be missing.
   private var hasFailed = false
   private var isStopping = false
-  public private(set) var statistics = Statistics()
+  public internal(set) var statistics = Statistics()
+  /// Of the streams that are assigned.
+  var validations: [PartitionID: PartitionValidation] = [:]
+  /// nil without bounds.
+  public internal(set) var trainingGuard: TrainingGuard?
+  /// Why nothing is trained, until `TrainerEvent.resume`; nil if training goes on.
+  public internal(set) var holdReason: TrainingGuard.Breach?
   /// Gets the logits of each batch, row-major `examples × tasks`, once they are computed; valid during the call. An example that
   /// is trained again after a fault is predicted again.
   public var predictionObserver: ((PartitionID, UnsafeBufferPointer<Float>) -> Void)?
 
-  public init(configuration: Configuration) { self.configuration = configuration }
+  public init(configuration: Configuration) {
+    precondition(configuration.guardBounds == nil || configuration.validation != nil)
+    self.configuration = configuration
+    trainingGuard = configuration.guardBounds.map { TrainingGuard($0, taskCount: configuration.tables.shape.tasks) }
+  }
 
   /// Partition, phase and the offset up to which all servers have acknowledged; for status displays.
   public var progress: [(partition: PartitionID, phase: String, applied: Offset, queued: Int)] {
     partitions.sorted { $0.key < $1.key }.map { partition, state in
       let phase =
         switch state.phase {
-        case .waiting: "waiting"
+        case .waiting: holdReason == nil ? "waiting" : "held"
         case .claiming: "claiming"
         case .locating: "locating"
         case .running: "running"
@@ -104,10 +120,14 @@ public final class Trainer {
       for partition in partitions.keys.sorted() { restart(partition, "server \(server): \(reason)", now) }
     case .assigned(let partition):
       let first = firstPass(of: partition)
+      validations[partition] = configuration.validation.map {
+        PartitionValidation($0, taskCount: configuration.tables.shape.tasks)
+      }
       partitions[first] = PartitionTraining(now: now, seed: configuration.seed ^ UInt64(partition.value))
       claimIfPossible(first, now)
     case .revoked(let partition):
       for pass in partitions.keys.filter({ $0.stream == partition }) { revoke(pass) }
+      validations[partition] = nil
     case .claimed(let server, let partition, let attempt, let result):
       guard isCurrent(partition, attempt) else { break }
       claimed(server, partition, result, now)
@@ -139,6 +159,8 @@ public final class Trainer {
         claimIfPossible(partition, now)
         commit(partition)
       }
+    case .resume:
+      resume(now)
     case .stopping:
       isStopping = true
     }
@@ -159,8 +181,8 @@ public final class Trainer {
   // MARK: - Claims
 
   func claimIfPossible(_ partition: PartitionID, _ now: Instant) {
-    guard !isStopping, let state = partitions[partition], case .waiting(let until) = state.phase, now >= until,
-      connected.count == configuration.map.serverCount
+    guard !isStopping, holdReason == nil, let state = partitions[partition], case .waiting(let until) = state.phase,
+      now >= until, connected.count == configuration.map.serverCount
     else { return }
     attemptNumber += 1
     partitions[partition]!.attempt = attemptNumber
@@ -205,7 +227,8 @@ public final class Trainer {
     state.next = smallest
     state.applied = smallest
     // A shard that has nothing yet is taken to the start by a push of its own, which tells it where its log began.
-    state.cuts = Set(distinct).union([start, state.validatedBelow]).filter { $0 > smallest }.sorted()
+    state.cuts = Set(distinct).union([start, state.validatedBelow, countedBelow(partition)])
+      .filter { $0 > smallest }.sorted()
     state.phase = .running
     state.backoff.reset()
     partitions[partition] = state
@@ -237,15 +260,24 @@ public final class Trainer {
   }
 
   private func restart(_ partition: PartitionID, _ reason: String, _ now: Instant) {
-    guard var state = partitions.removeValue(forKey: partition) else { return }
-    // A server may have lost what it had of earlier passes.
-    defer { partitions[firstPass(of: partition.stream)] = state }
-    if case .waiting = state.phase { return }
-    recycle(state.inFlight)
+    guard giveUp(partition, until: { now.advanced(byMs: $0.next()) }) else { return }
     statistics.restarts += 1
-    state.abandon(until: now.advanced(byMs: state.backoff.next()))
-    actions.append(.stopFetching(partition))
     actions.append(.notice("partition \(partition.stream) will be claimed again: \(reason)"))
+  }
+
+  /// Forgets everything of the current claim; the next one begins with the first pass, since a server may have lost what it had
+  /// of earlier ones.
+  /// - Parameter until: When that may be.
+  /// - Returns: Whether there was a claim.
+  @discardableResult
+  func giveUp(_ partition: PartitionID, until: (inout Backoff) -> Instant) -> Bool {
+    guard var state = partitions.removeValue(forKey: partition) else { return false }
+    defer { partitions[firstPass(of: partition.stream)] = state }
+    if case .waiting = state.phase { return false }
+    recycle(state.inFlight)
+    state.abandon(until: until(&state.backoff))
+    actions.append(.stopFetching(partition))
+    return true
   }
 
   private func revoke(_ partition: PartitionID) {
@@ -288,7 +320,8 @@ public final class Trainer {
     partitions[partition]!.cuts.removeFirst()
     push(
       partition,
-      PartitionTraining.InFlight(number: batchNumber, step: takeStep(), from: partitions[partition]!.next, to: cut),
+      PartitionTraining.InFlight(
+        number: batchNumber, step: takeStep(), from: partitions[partition]!.next, to: cut, examples: nil),
       hasExamples: false)
   }
 
@@ -305,9 +338,11 @@ public final class Trainer {
     let to = Offset(block.offsets[end - 1] + 1)
     if let cut = state.cuts.first, cut <= to { partitions[partition]!.cuts.removeFirst() }
     let step = takeStep()
-    step.begin(block.slice(first..<end))
+    let examples = block.slice(first..<end)
+    step.begin(examples)
     partitions[partition]!.inFlight.append(
-      PartitionTraining.InFlight(number: batchNumber, step: step, from: state.next, to: to))
+      PartitionTraining.InFlight(
+        number: batchNumber, step: step, from: state.next, to: to, examples: hasSlices ? examples : nil))
     partitions[partition]!.next = to
     if end == block.count {
       partitions[partition]!.queue.removeFirst()
@@ -340,6 +375,7 @@ public final class Trainer {
     precondition(position == 0)
     flight.step.compute()
     predictionObserver?(partition, flight.step.logits)
+    if let breach = validate(partition, flight) { return hold(breach, now) }
     partitions[partition]!.inFlight.removeFirst()
     push(partition, flight, hasExamples: true)
     startBatches(partition)
@@ -349,8 +385,7 @@ public final class Trainer {
     let state = partitions[partition]!
     let map = configuration.map
     let reportServer = map.owner(of: ShardServer.reportShard(of: partition, shardCount: map.shardCount))
-    // Each example is validated once, before anything was learned from it: in the first pass, or in the stream behind that.
-    let isValidated = partition.pass == 1 || (partition.pass == 0 && flight.to > state.validatedBelow)
+    let isValidated = isValidated(partition, to: flight.to)
     for number in 0..<map.serverCount {
       let server = ServerID(number)
       var writer = BinaryWriter(capacity: hasExamples ? flight.step.pushByteCount(server) : 64)
@@ -370,6 +405,7 @@ public final class Trainer {
       statistics.examples += UInt64(flight.step.examples)
     } else {
       partitions[partition]!.next = flight.to
+      skipInValidation(partition, from: flight.from, to: flight.to)
     }
     partitions[partition]!.unacknowledged.append(
       PartitionTraining.Unacknowledged(number: flight.number, to: flight.to, awaited: map.serverCount))
@@ -401,8 +437,11 @@ public final class Trainer {
   func takeStep() -> TrainingStep {
     freeSteps.popLast()
       ?? TrainingStep(
-        tables: configuration.tables, map: configuration.map, microBatchSize: configuration.microBatchSize)
+        tables: configuration.tables, map: configuration.map, microBatchSize: configuration.microBatchSize,
+        keepsOutcomes: hasSlices)
   }
+
+  private var hasSlices: Bool { configuration.validation.map { !$0.slots.isEmpty } ?? false }
 
   private func recycle(_ flights: [PartitionTraining.InFlight]) {
     freeSteps += flights.map(\.step)

@@ -21,6 +21,8 @@ public enum TrainerEvent {
   case pulled(ServerID, PartitionID, attempt: UInt64, batch: UInt64, Result<UnsafeRawBufferPointer, ClusterError>)
   case pushed(ServerID, PartitionID, attempt: UInt64, batch: UInt64, Result<Void, ClusterError>)
   case tick
+  /// Training that the guard holds is to go on.
+  case resume
   /// The trainer is to end: what is in flight is finished, nothing new is begun.
   case stopping
 }
@@ -43,6 +45,8 @@ public enum TrainerAction {
   /// Tell Kafka's group how far the partition is. For lag tools only; nothing reads it back.
   case commit(PartitionID, Offset)
   case notice(String)
+  /// The guard has stopped training, until `TrainerEvent.resume`.
+  case held(TrainingGuard.Breach)
   /// Training of everything must stop: going on would lose examples or mix up configurations.
   case fail(ClusterError)
 }

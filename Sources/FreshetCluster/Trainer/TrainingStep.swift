@@ -13,6 +13,7 @@ final class TrainingStep {
   private let tables: ModelTables
   private let map: ShardMap
   private let microBatchSize: Int
+  private let keepsOutcomes: Bool
   private let network: Network
   private let width: Int
   private let taskCount: Int
@@ -26,7 +27,7 @@ final class TrainingStep {
 
   private(set) var examples = 0
   private var minutes: UInt32 = 0
-  private var report = BatchReport(
+  private(set) var report = BatchReport(
     tasks: [], exampleCount: 0, oldestIngest: UnixTime(milliseconds: 0), newestIngest: UnixTime(milliseconds: 0))
 
   private var dense: [Float] = []
@@ -35,6 +36,8 @@ final class TrainingStep {
   private var negativeRates: [Float] = []
   private var origins: [ExampleOrigin] = []
   private var requestHashes: [UInt64] = []
+  /// Row-major `examples × tasks` if they are kept; else empty.
+  private var outcomes: [ValidationOutcome] = []
   /// Of the batch's fids, if the model has an audit.
   private var audit: OccurrenceCounts?
 
@@ -50,11 +53,13 @@ final class TrainingStep {
 
   /// - Parameter microBatchSize: Examples that do not see what the others of them taught. From the batch's size on there are no
   ///   steps within the batch, and no optimizer state is pulled.
-  init(tables: ModelTables, map: ShardMap, microBatchSize: Int) {
+  /// - Parameter keepsOutcomes: Whether `withOutcomes` has something to give.
+  init(tables: ModelTables, map: ShardMap, microBatchSize: Int, keepsOutcomes: Bool) {
     precondition(microBatchSize > 0)
     self.tables = tables
     self.map = map
     self.microBatchSize = microBatchSize
+    self.keepsOutcomes = keepsOutcomes
     network = tables.makeNetwork()
     width = tables.shape.rowWidth
     taskCount = tables.shape.tasks
@@ -195,6 +200,11 @@ final class TrainingStep {
     UnsafeBufferPointer(start: batchLogits.start, count: examples * taskCount)
   }
 
+  /// Progressive validation of the batch by example, row-major `examples × tasks`; empty if it is not kept.
+  func withOutcomes(_ body: (UnsafeBufferPointer<ValidationOutcome>) -> Void) {
+    outcomes.withUnsafeBufferPointer(body)
+  }
+
   /// Predicts each example, notes the prediction, then learns from it, a micro-batch at a time. All servers must have answered.
   func compute() {
     precondition(awaited == 0)
@@ -245,6 +255,9 @@ final class TrainingStep {
       report.tasks[task].predicted = 0
       report.tasks[task].predictions.removeAll(keepingCapacity: true)
     }
+    guard keepsOutcomes else { return }
+    outcomes.removeAll(keepingCapacity: true)
+    outcomes.append(contentsOf: repeatElement(.nothing, count: examples * taskCount))
   }
 
   /// Progressive validation of a micro-batch's logits, and the loss's gradient by them.
@@ -264,8 +277,11 @@ final class TrainingStep {
         loss += terms.loss
         predicted += terms.predicted
         // Ranked by the model's own logit: those of examples that were sampled at different rates compare.
-        if terms.isCounted {
-          report.tasks[task].predictions.append(Prediction(logit: logits[index], isPositive: label > 0.5))
+        let prediction = Prediction(logit: logits[index], isPositive: label > 0.5)
+        if terms.isCounted { report.tasks[task].predictions.append(prediction) }
+        if keepsOutcomes {
+          outcomes[example &* taskCount &+ task] = ValidationOutcome(
+            loss: terms.loss, predicted: terms.predicted, prediction: prediction, isCounted: terms.isCounted)
         }
       }
       report.tasks[task].loss += loss

@@ -10,6 +10,17 @@ import FreshetCore
 ///
 /// Windows add up: merging those of all partitions gives the metrics of the whole stream.
 public struct ValidationWindow: Sendable, Equatable {
+  /// How far apart logits may be that count as ties.
+  public enum Resolution: Sendable, Equatable {
+    /// 1/128, in 32 KiB.
+    case fine
+    /// 1/16, in 4 KiB.
+    case coarse
+
+    fileprivate var shift: Int { self == .fine ? 0 : 3 }
+  }
+
+  private let resolution: Resolution
   public private(set) var count: UInt64 = 0
   public private(set) var positives: UInt64 = 0
   /// Sum of the log losses, in nats.
@@ -19,13 +30,29 @@ public struct ValidationWindow: Sendable, Equatable {
   /// `2 × bucket` counts negatives, `2 × bucket + 1` positives. Empty until the first prediction.
   private var histogram: [UInt32] = []
 
-  public init() {}
+  public init() { resolution = .fine }
+
+  public init(_ resolution: Resolution) { self.resolution = resolution }
+
+  /// Whether nothing has been added, not even what a correction takes back.
+  public var isEmpty: Bool { count == 0 && loss == 0 && predicted == 0 }
 
   public mutating func add(_ prediction: Prediction) {
-    if histogram.isEmpty { histogram = [UInt32](repeating: 0, count: 2 * Prediction.bucketCount) }
+    if histogram.isEmpty {
+      histogram = [UInt32](repeating: 0, count: 2 * (Prediction.bucketCount >> resolution.shift))
+    }
     count += 1
     positives += prediction.isPositive ? 1 : 0
-    histogram[2 * prediction.bucket + (prediction.isPositive ? 1 : 0)] &+= 1
+    histogram[2 * (prediction.bucket >> resolution.shift) + (prediction.isPositive ? 1 : 0)] &+= 1
+  }
+
+  /// Begins anew, in the memory that there is.
+  public mutating func removeAll() {
+    count = 0
+    positives = 0
+    loss = 0
+    predicted = 0
+    for index in histogram.indices { histogram[index] = 0 }
   }
 
   /// Adds the exact sums that belong to predictions added one by one.
@@ -34,7 +61,9 @@ public struct ValidationWindow: Sendable, Equatable {
     self.predicted += predicted
   }
 
+  /// - Precondition: Both are of one resolution.
   public mutating func merge(_ other: ValidationWindow) {
+    precondition(resolution == other.resolution)
     count += other.count
     positives += other.positives
     loss += other.loss
@@ -50,7 +79,7 @@ public struct ValidationWindow: Sendable, Equatable {
   /// Area under the ROC curve: the probability that a random positive scores above a random negative; ties count half.
   /// nil without both classes.
   ///
-  /// Logits in one bucket, at most 1/128 apart, count as ties. `aucErrorBound` says what that can cost at the most.
+  /// Logits in one bucket, at most 1/128 apart, or 1/16 in a coarse window, count as ties. `aucErrorBound` says what that can cost at the most.
   public var auc: Double? {
     let (above, tied, pairs) = pairCounts
     return pairs > 0 ? (above + tied / 2) / pairs : nil
@@ -81,9 +110,14 @@ public struct ValidationWindow: Sendable, Equatable {
 
   /// Log loss over the entropy of the labels (He et al. 2014); below 1 is better than knowing only the base rate.
   public var normalizedEntropy: Double? {
-    guard let logloss, positives > 0, positives < count else { return nil }
+    Self.normalizedEntropy(loss: loss, positives: positives, count: count)
+  }
+
+  /// - Parameter loss: Sum of the log losses of `count` examples, in nats.
+  public static func normalizedEntropy(loss: Double, positives: UInt64, count: UInt64) -> Double? {
+    guard positives > 0, positives < count else { return nil }
     let rate = Double(positives) / Double(count)
-    return logloss / -(rate * log(rate) + (1 - rate) * log(1 - rate))
+    return loss / Double(count) / -(rate * log(rate) + (1 - rate) * log(1 - rate))
   }
 
   /// Predicted positives over real ones; 1 is calibrated.
@@ -91,7 +125,9 @@ public struct ValidationWindow: Sendable, Equatable {
 
   // MARK: - Encoding
 
+  /// - Precondition: The window is fine.
   public func encode(into writer: inout BinaryWriter) {
+    precondition(resolution == .fine)
     writer.write(count)
     writer.write(positives)
     writer.write(loss)
@@ -101,6 +137,7 @@ public struct ValidationWindow: Sendable, Equatable {
   }
 
   public init(from reader: inout BinaryReader) throws(MalformedBlob) {
+    resolution = .fine
     count = try reader.read()
     positives = try reader.read()
     loss = try reader.readDouble()

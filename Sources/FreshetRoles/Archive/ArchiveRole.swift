@@ -56,7 +56,7 @@ public struct ArchiveRole: Service {
     if port > 0 {
       listener = try await StatusPort.start(
         host: settings.host, port: port, password: configuration.cluster.password, name: "freshet-archive",
-        settings: configuration.settings, on: group
+        settings: configuration.settings, commands: [], on: group
       ) {
         status.info
       }

@@ -46,7 +46,9 @@ extension FreshetConfiguration {
       serving: try ServingSettings(root.section("serve")), model: try ModelSpec(root.section("model")), effective: [])
     try root.finish()
     try source.finish()
+    if configuration.trainer.validation.intervalMs == 0 { configuration.kafka.topics.validation = nil }
     try configuration.takeEnrichmentTopics(file)
+    try configuration.checkSlices(file)
     do {
       try configuration.model.validate()
     } catch {
@@ -62,10 +64,17 @@ extension FreshetConfiguration {
     return configuration
   }
 
-  /// Tells the topics of the model's enrichments where all topics are; each is a topic of its own.
+  /// Tells the topics of the model's enrichments where all topics are; each is a topic of its own, as that of the validation is.
   private mutating func takeEnrichmentTopics(_ file: String) throws(ConfigurationError) {
     let topics = kafka.topics
     var taken = [topics.features, topics.actions, topics.items, topics.examples, topics.deadLetter]
+    if let validation = topics.validation {
+      guard !taken.contains(validation) else {
+        throw ConfigurationError(
+          file: file, line: nil, key: "kafka.topics.validation", reason: "`\(validation)` is another topic's name")
+      }
+      taken.append(validation)
+    }
     for enrichment in model.enrichments {
       guard !taken.contains(enrichment.topic) else {
         throw ConfigurationError(
@@ -105,7 +114,8 @@ extension KafkaSettings {
       actions: try topics.string("actions", default: "actions"),
       items: try topics.string("items", default: "items"),
       examples: try topics.string("examples", default: "examples"),
-      deadLetter: try topics.string("dead_letter", default: "dead-letter"), enrichments: [])
+      deadLetter: try topics.string("dead_letter", default: "dead-letter"),
+      validation: try topics.string("validation", default: "validation"), enrichments: [])
     try topics.finish()
     properties = try section.dictionary("properties")
     try section.finish()
@@ -150,6 +160,8 @@ extension TrainerSettings {
     pipelineDepth = try section.int("pipeline_depth", default: 1, in: 1...64)
     maximumUnacknowledged = try section.int("maximum_unacknowledged", default: 8, in: 1...1024)
     queuedExamples = try section.int("queued_examples", default: 8192, in: 1...1 << 20)
+    validation = try ValidationSettings(section.section("validation"))
+    guardSettings = try GuardSettings(section.section("guard"), batchSize: batchSize)
     host = try section.string("host", default: "127.0.0.1")
     port = try section.int("port", default: 7200, in: 0...65_535)
     metricsPort = try section.int("metrics_port", default: 8200, in: 0...65_535)

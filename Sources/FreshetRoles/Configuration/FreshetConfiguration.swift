@@ -27,6 +27,8 @@ public struct KafkaSettings: Sendable {
     public var items: String
     public var examples: String
     public var deadLetter: String
+    /// nil if trainers write none of their validation.
+    public var validation: String?
     /// Of the model's enrichments, in their order.
     public var enrichments: [String]
   }
@@ -100,6 +102,8 @@ public struct TrainerSettings: Sendable {
   public var maximumUnacknowledged: Int
   /// Examples of a partition that wait in memory. Default: 8192.
   public var queuedExamples: Int
+  public var validation: ValidationSettings
+  public var guardSettings: GuardSettings
   /// Where the status port listens; port 0 opens none. Default: 127.0.0.1:7200.
   public var host: String
   public var port: Int

@@ -33,6 +33,9 @@ public struct ClusterStatus: Sendable, Encodable {
     public var logloss: Double?
     public var normalizedEntropy: Double?
     public var calibration: Double?
+    public var loglossRecent: Double?
+    public var normalizedEntropyRecent: Double?
+    public var calibrationRecent: Double?
 
     enum CodingKeys: String, CodingKey {
       case name, examples, positives, auc, logloss, calibration
@@ -40,6 +43,9 @@ public struct ClusterStatus: Sendable, Encodable {
       case aucLastHalf = "auc_last_half"
       case aucRecent = "auc_recent"
       case normalizedEntropy = "normalized_entropy"
+      case loglossRecent = "logloss_recent"
+      case normalizedEntropyRecent = "normalized_entropy_recent"
+      case calibrationRecent = "calibration_recent"
     }
   }
 
@@ -77,7 +83,8 @@ public struct ClusterStatus: Sendable, Encodable {
         name: name, examples: task.total.count, positives: task.total.positives, auc: task.total.auc,
         aucErrorBound: task.total.aucErrorBound, aucLastHalf: task.lastHalf.auc, aucRecent: task.recent.auc,
         logloss: task.total.logloss, normalizedEntropy: task.total.normalizedEntropy,
-        calibration: task.total.calibration)
+        calibration: task.total.calibration, loglossRecent: task.recent.logloss,
+        normalizedEntropyRecent: task.recent.normalizedEntropy, calibrationRecent: task.recent.calibration)
     }
   }
 
@@ -138,12 +145,17 @@ public struct ClusterStatus: Sendable, Encodable {
       }
       let memory = (Int(process.info["resident_bytes"] ?? "") ?? 0) >> 20
       lines.append("\(role) \(address) up \(process.info["uptime_in_seconds"] ?? "?") s, \(memory) MB")
+      if process.info["held"] == "1" {
+        lines.append("  HELD: \(process.info["reason"] ?? ""); `freshet ctl trainer resume` goes on")
+      }
     }
     for task in tasks {
       func number(_ value: Double?) -> String { value.map { String(format: "%.4f", $0) } ?? "-" }
       lines.append(
         "task \(task.name): \(task.examples) examples, AUC \(number(task.auc)) (last half \(number(task.aucLastHalf)), "
-          + "recent \(number(task.aucRecent))), logloss \(number(task.logloss)), calibration \(number(task.calibration))"
+          + "recent \(number(task.aucRecent))), logloss \(number(task.logloss)) (recent \(number(task.loglossRecent))), "
+          + "normalized entropy \(number(task.normalizedEntropy)) (recent \(number(task.normalizedEntropyRecent))), "
+          + "calibration \(number(task.calibration)) (recent \(number(task.calibrationRecent)))"
       )
     }
     if tasks.isEmpty { lines.append("no validation metrics: not every parameter server answered") }

@@ -47,7 +47,7 @@ public struct JoinerRole: Service {
     if port > 0 {
       listener = try await StatusPort.start(
         host: settings.host, port: port, password: configuration.cluster.password, name: "freshet-joiner",
-        settings: configuration.settings, on: group
+        settings: configuration.settings, commands: [], on: group
       ) {
         status.info
       }

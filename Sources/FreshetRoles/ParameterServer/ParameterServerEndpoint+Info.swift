@@ -20,10 +20,7 @@ extension ParameterServerEndpoint {
       addSnapshots(of: shards, desk, to: &info)
       info.section("validation")
       for (number, task) in shards.validation(taskCount: taskCount).tasks.enumerated() {
-        info.add("task\(number)_examples", task.total.count, as: .counter.named("examples", of: ["task": number]))
-        info.add(
-          "task\(number)_recent_auc", rounded: task.recent.auc, as: .gauge.named("recent_auc", of: ["task": number]))
-        info.add("task\(number)_auc", rounded: task.total.auc, as: .gauge.named("auc", of: ["task": number]))
+        info.add(task: number, total: task.total, recent: task.recent, examples: .counter)
       }
     }
     return info

@@ -37,7 +37,8 @@ public enum KafkaStartup {
 
   /// Creates the cluster's topics that do not exist.
   ///
-  /// Only the joined topics must have the configured number of partitions; `items`, those of enrichments and `dead-letter` may have any.
+  /// Only the joined topics must have the configured number of partitions; `items`, those of enrichments, `validation` and `dead-letter` may
+  /// have any.
   /// - Returns: The names of those that were created.
   static func createTopics(_ settings: KafkaSettings, admin: KafkaAdmin) throws -> [String] {
     let topics = settings.topics
@@ -52,7 +53,7 @@ public enum KafkaStartup {
     if existing[topics.items] == nil {
       wanted.append(topic(topics.items, partitions: 1, ["cleanup.policy": "compact"]))
     }
-    for name in topics.enrichments where existing[name] == nil {
+    for name in topics.enrichments + [topics.validation].compactMap({ $0 }) where existing[name] == nil {
       wanted.append(topic(name, partitions: 1, ["cleanup.policy": "compact"]))
     }
     if existing[topics.deadLetter] == nil { wanted.append(topic(topics.deadLetter, partitions: 1, [:])) }

@@ -10,6 +10,9 @@ final class TrainerEndpoint {
   private let trainer: Trainer
   private let feed: any ExampleSource
   private let outcome: RoleOutcome
+  private let names: ValidationNames
+  /// nil: no records of the validation are written.
+  private let writer: ValidationWriter?
   private let logger: Logger
   private var links: [ServerLink] = []
   private let startedAt = Instant.now()
@@ -19,11 +22,13 @@ final class TrainerEndpoint {
 
   init(
     machine: Trainer.Configuration, cluster: ClusterSettings, loop: any EventLoop, feed: any ExampleSource,
-    outcome: RoleOutcome, logger: Logger
+    outcome: RoleOutcome, names: ValidationNames, writer: ValidationWriter?, logger: Logger
   ) {
     trainer = Trainer(configuration: machine)
     self.feed = feed
     self.outcome = outcome
+    self.names = names
+    self.writer = writer
     self.logger = logger
     links = cluster.servers.enumerated().map { index, address in
       let server = ServerID(index)
@@ -41,7 +46,25 @@ final class TrainerEndpoint {
 
   func start() { for link in links { link.start() } }
 
-  func stop() { for link in links { link.stop() } }
+  func stop() {
+    writer?.finish(trainer.validation)
+    for link in links { link.stop() }
+  }
+
+  /// To be called ten times a second.
+  func tick() {
+    handle(.tick)
+    writer?.tick(trainer.validation, now: Instant.now())
+  }
+
+  /// Goes on with what the guard holds.
+  /// - Returns: Whether it held anything.
+  func resume() -> Bool {
+    guard trainer.holdReason != nil else { return false }
+    logger.info("resumed")
+    handle(.resume)
+    return true
+  }
 
   /// Begins no more batches; `whenIdle` is called once those in flight are acknowledged, at once if there are none.
   func drain(whenIdle: @escaping () -> Void) {
@@ -100,6 +123,9 @@ final class TrainerEndpoint {
       feed.send(.consumed(partition, attempt: attempt, count: count))
     case .commit(let partition, let offset): feed.send(.commit(partition, offset))
     case .notice(let text): logger.info("\(text)")
+    case .held(let breach):
+      logger.error(
+        "training is held: \(breach.text(tasks: names.tasks)). Nothing is pushed until `freshet ctl trainer resume`")
     case .fail(let error): outcome.fail(error)
     }
   }
@@ -137,6 +163,7 @@ final class TrainerEndpoint {
 
   /// What the trainer waits for before it trains; nil if nothing.
   var notReady: String? {
+    if let breach = trainer.holdReason { return "training is held: " + breach.text(tasks: names.tasks) }
     let missing = links.filter { !$0.isConnected }.map(\.address.description)
     guard !missing.isEmpty else { return nil }
     return "no connection to the parameter server at " + missing.joined(separator: ", ")
@@ -163,6 +190,15 @@ final class TrainerEndpoint {
         "partition_\(partition)",
         [InfoField("phase", phase, metric), InfoField("applied", applied, metric), InfoField("queued", queued, metric)])
     }
+    info.add(
+      trainer.trainingGuard, held: trainer.holdReason?.text(tasks: names.tasks), holds: statistics.holds,
+      taskCount: names.tasks.count)
+    info.section("validation")
+    if let written = writer?.statistics {
+      info.add("records_written", written.records, as: .counter)
+      info.add("records_failed", written.failures, as: .counter)
+    }
+    info.add(trainer.validation, names)
     return info
   }
 }

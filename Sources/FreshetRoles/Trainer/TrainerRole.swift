@@ -3,6 +3,7 @@ import FreshetCore
 import FreshetHTTP
 import FreshetModel
 import FreshetNet
+import FreshetWire
 import Logging
 import NIOCore
 import NIOPosix
@@ -50,26 +51,35 @@ public struct TrainerRole: Service {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let loop = group.next()
     let settings = configuration.trainer
-    let machine = Trainer.Configuration(
+    var machine = Trainer.Configuration(
       tables: tables, map: configuration.cluster.map, batchSize: settings.batchSize,
       microBatchSize: settings.microBatchSize, pipelineDepth: settings.pipelineDepth,
       maximumUnacknowledged: settings.maximumUnacknowledged,
       allowsGap: options.allowsGap, seed: UInt64.random(in: 0 ... .max), passes: options.stage.passes)
+    machine.validation = configuration.validation
+    machine.guardBounds = settings.guardSettings.bounds
     let port = options.port ?? settings.port
+    let instance = StatusPort.instance(port: port)
     let feed = ExampleFeed(
-      configuration: configuration, instance: StatusPort.instance(port: port), stage: options.stage, logger: logger)
+      configuration: configuration, instance: instance, stage: options.stage, logger: logger)
     let cluster = configuration.cluster
-    let endpoint = try await loop.submit { [logger] in
-      NIOLoopBound(
+    let names = ValidationNames(configuration.model, slices: settings.validation.slices)
+    let endpoint = try await loop.submit { [machine, logger] in
+      let writer = try makeWriter(names, trainer: instance ?? "\(ProcessMemory.processID)")
+      return NIOLoopBound(
         TrainerEndpoint(
-          machine: machine, cluster: cluster, loop: loop, feed: feed, outcome: outcome, logger: logger),
+          machine: machine, cluster: cluster, loop: loop, feed: feed, outcome: outcome, names: names, writer: writer,
+          logger: logger),
         eventLoop: loop)
     }.get()
     var listener: RESPServer?
     if port > 0 {
       listener = try await StatusPort.start(
         host: settings.host, port: port, password: cluster.password, name: "freshet-trainer",
-        settings: configuration.settings, on: group
+        settings: configuration.settings,
+        commands: [
+          StatusPort.Command(description: Self.resume) { .integer(endpoint.value.resume() ? 1 : 0) }
+        ], on: group
       ) {
         endpoint.value.info
       }
@@ -85,7 +95,7 @@ public struct TrainerRole: Service {
     }
     loop.execute { endpoint.value.start() }
     let ticks = loop.scheduleRepeatedTask(initialDelay: .milliseconds(100), delay: .milliseconds(100)) { _ in
-      endpoint.value.handle(.tick)
+      endpoint.value.tick()
     }
     logger.info("started", metadata: ["group": "\(settings.group)", "port": "\(port)"])
     async let polling: Void = WorkerThread.run("trainer-feed") { [options] in
@@ -110,6 +120,19 @@ public struct TrainerRole: Service {
     await listener?.shutdown(graceMs: 500)
     try await group.shutdownGracefully()
     try result.get()
+  }
+
+  static let resume = CommandDescription(
+    name: "RESUME", arity: 1, syntax: "RESUME",
+    summary: "Go on with training that the guard holds; 1 if it held any, else 0")
+
+  /// nil if there is no topic for it.
+  private func makeWriter(_ names: ValidationNames, trainer: String) throws -> ValidationWriter? {
+    guard let topic = configuration.kafka.topics.validation else { return nil }
+    return try ValidationWriter(
+      KafkaStartup.configuration(configuration.kafka, clientID: "freshet-trainer-validation", logger: logger),
+      topic: topic, names: names, trainer: trainer, intervalMs: configuration.trainer.validation.intervalMs,
+      deliveryTimeoutMs: 30_000, logger: logger)
   }
 
   /// Most time for servers to acknowledge what they have been sent. What they have not is trained on again by the next life.

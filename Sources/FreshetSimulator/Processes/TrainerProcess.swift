@@ -144,6 +144,7 @@ final class TrainerProcess: SimulatedProcess, GroupMember {
       oracle.checkCommit(Int(partition.value), offset.value)
       feed.commit(partition, offset)
     case .notice(let text): note("says", text: text)
+    case .held: preconditionFailure("the simulated trainer has no guard")
     case .fail(let error):
       note("fails", text: error.description)
       onExit(error)

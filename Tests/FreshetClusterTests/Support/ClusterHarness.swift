@@ -21,6 +21,9 @@ final class ClusterHarness {
     var allowsGap = false
     /// Before the stream of each partition.
     var passes = 0
+    var validation: PartitionValidation.Settings?
+    /// Trainers that are held are told to go on now and then.
+    var guardBounds: TrainingGuard.Bounds?
     var faults: Set<Fault> = []
     var faultCount = 8
     /// Changes examples before they are appended.
@@ -100,14 +103,15 @@ final class ClusterHarness {
   }
 
   private func makeNode() -> Node {
-    Node(
-      machine: Trainer(
-        configuration: Trainer.Configuration(
-          tables: options.model.tables, map: map, batchSize: .random(in: options.batchSize, using: &random),
-          microBatchSize: options.microBatchSize, pipelineDepth: .random(in: options.pipelineDepth, using: &random),
-          maximumUnacknowledged: .random(in: 1...4, using: &random), allowsGap: options.allowsGap, seed: random.next(),
-          passes: options.passes)),
-      links: Array(repeating: nil, count: options.servers))
+    var configuration = Trainer.Configuration(
+      tables: options.model.tables, map: map, batchSize: .random(in: options.batchSize, using: &random),
+      microBatchSize: options.microBatchSize, pipelineDepth: .random(in: options.pipelineDepth, using: &random),
+      maximumUnacknowledged: .random(in: 1...4, using: &random), allowsGap: options.allowsGap, seed: random.next(),
+      passes: options.passes)
+    configuration.validation = options.validation
+    configuration.guardBounds = options.guardBounds
+    return Node(
+      machine: Trainer(configuration: configuration), links: Array(repeating: nil, count: options.servers))
   }
 
   // MARK: - Running
@@ -161,6 +165,7 @@ final class ClusterHarness {
       {
         connect(trainer, server)
       }
+      if nodes[trainer].machine.holdReason != nil, random.next() % 4 == 0 { deliver(.resume, to: trainer) }
       deliver(.tick, to: trainer)
     }
   }
@@ -228,7 +233,7 @@ final class ClusterHarness {
       let smallest = servers.flatMap(\.hostedShards).map { $0.watermark(of: partition) }.min()!
       // A server that restarted has lost what was committed.
       if restartedServers == 0 && offset > smallest { earlyCommits += 1 }
-    case .notice: break
+    case .notice, .held: break
     case .fail(let error): failures.append(error)
     }
   }

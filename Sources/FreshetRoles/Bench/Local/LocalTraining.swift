@@ -17,24 +17,32 @@ final class LocalTraining {
   /// The offset that the trainer asked for at its last claim: the smallest watermark.
   private(set) var claimedFrom = Offset(0)
 
-  /// - Parameter server: Makes each server, for the same map and tables.
+  /// - Parameters:
+  ///   - validation: What the trainer counts; nil: nothing.
+  ///   - server: Makes each server, for the same map and tables.
   init(
-    tables: ModelTables, map: ShardMap, batchSize: Int, microBatchSize: Int, server: (ServerID) throws -> ShardServer
+    tables: ModelTables, map: ShardMap, batchSize: Int, microBatchSize: Int,
+    validation: PartitionValidation.Settings? = nil, server: (ServerID) throws -> ShardServer
   ) throws {
     self.map = map
     servers = try (0..<map.serverCount).map { try server(ServerID($0)) }
-    trainer = Trainer(
-      configuration: .init(
-        tables: tables, map: map, batchSize: batchSize, microBatchSize: microBatchSize, pipelineDepth: 1,
-        maximumUnacknowledged: 1, allowsGap: false, seed: 1))
+    var configuration = Trainer.Configuration(
+      tables: tables, map: map, batchSize: batchSize, microBatchSize: microBatchSize, pipelineDepth: 1,
+      maximumUnacknowledged: 1, allowsGap: false, seed: 1)
+    configuration.validation = validation
+    trainer = Trainer(configuration: configuration)
     for number in 0..<map.serverCount { try handle(.connected(ServerID(number))) }
     try handle(.assigned(Self.partition))
   }
 
   /// One server with one shard, which nobody follows.
-  convenience init(tables: ModelTables, batchSize: Int, microBatchSize: Int) throws {
+  convenience init(
+    tables: ModelTables, batchSize: Int, microBatchSize: Int, validation: PartitionValidation.Settings? = nil
+  ) throws {
     let map = ShardMap(shardCount: 1, serverCount: 1)
-    try self.init(tables: tables, map: map, batchSize: batchSize, microBatchSize: microBatchSize) { id in
+    try self.init(
+      tables: tables, map: map, batchSize: batchSize, microBatchSize: microBatchSize, validation: validation
+    ) { id in
       ShardServer(
         configuration: Self.configuration(
           tables: tables, map: map, server: id, deltaLogBytes: 0, isSnapshotted: false))
@@ -113,7 +121,7 @@ final class LocalTraining {
       }
       following += trainer.handle(.pushed(id, partition, attempt: attempt, batch: batch, .success(())), now: now)
     case .fail(let error): throw error
-    case .fetchPass, .stopFetching, .consumed, .commit, .notice: break
+    case .fetchPass, .stopFetching, .consumed, .commit, .notice, .held: break
     }
   }
 }

@@ -51,10 +51,11 @@ extension TrainBenchmark {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let loop = group.next()
     let outcome = RoleOutcome()
-    let machine = Trainer.Configuration(
+    var machine = Trainer.Configuration(
       tables: tables, map: ShardMap(shardCount: Self.shards, serverCount: addresses.count),
       batchSize: settings.batchSize,
       microBatchSize: settings.microBatchSize, pipelineDepth: 1, maximumUnacknowledged: 8, allowsGap: false, seed: 1)
+    machine.validation = settings.validation
     let cluster = ClusterSettings(shards: machine.map.shardCount, servers: addresses, password: password)
     let logits = NIOLockedValueBox<[Float]>([])
     let endpointBox = NIOLockedValueBox<NIOLoopBound<TrainerEndpoint>?>(nil)
@@ -63,9 +64,11 @@ extension TrainBenchmark {
       deliver: { event in
         loop.execute { endpointBox.withLockedValue { $0 }?.value.handle(event.trainerEvent) }
       }, finished: { outcome.finish() })
-    let endpoint = try await loop.submit {
+    let validatedSlots = settings.validation.map { $0.slots.map { model.slots[$0].name } } ?? []
+    let endpoint = try await loop.submit { [machine] in
       let endpoint = TrainerEndpoint(
-        machine: machine, cluster: cluster, loop: loop, feed: source, outcome: outcome, logger: logger)
+        machine: machine, cluster: cluster, loop: loop, feed: source, outcome: outcome,
+        names: ValidationNames(model, slices: validatedSlots), writer: nil, logger: logger)
       endpoint.observePredictions { _, predicted in logits.withLockedValue { $0.append(contentsOf: predicted) } }
       return NIOLoopBound(endpoint, eventLoop: loop)
     }.get()

@@ -14,13 +14,19 @@ public struct TrainBenchmark: Sendable {
     public var microBatchSize: Int
     /// Passes from an empty model, of which the median's speed is reported.
     public var runs: Int
+    /// What the trainer counts meanwhile, as the role does; nil: nothing.
+    public var validation: PartitionValidation.Settings?
 
-    public init(data: String, limit: Int?, batchSize: Int, microBatchSize: Int, runs: Int) {
+    public init(
+      data: String, limit: Int?, batchSize: Int, microBatchSize: Int, runs: Int,
+      validation: PartitionValidation.Settings?
+    ) {
       self.data = data
       self.limit = limit
       self.batchSize = batchSize
       self.microBatchSize = microBatchSize
       self.runs = runs
+      self.validation = validation
     }
   }
 
@@ -32,6 +38,8 @@ public struct TrainBenchmark: Sendable {
     public var examples: Int
     public var batch_size: Int
     public var micro_batch_size: Int
+    /// Slots by whose values the trainer divided its validation meanwhile.
+    public var slices: [String]
     public var runs: Int
     /// Median of the runs.
     public var seconds: Double
@@ -84,7 +92,8 @@ public struct TrainBenchmark: Sendable {
 
   private func runOnce(_ log: TrainingLog) throws -> Run {
     let training = try LocalTraining(
-      tables: tables, batchSize: settings.batchSize, microBatchSize: settings.microBatchSize)
+      tables: tables, batchSize: settings.batchSize, microBatchSize: settings.microBatchSize,
+      validation: settings.validation)
     var logits: [Float] = []
     logits.reserveCapacity(log.count * tables.shape.tasks)
     training.observe { logits.append(contentsOf: $0) }
@@ -121,7 +130,9 @@ public struct TrainBenchmark: Sendable {
     let lastHalf = PredictionScore(logits: logits[(logits.count / 2)...], labels: labels[(labels.count / 2)...])
     return Report(
       transport: transport, servers: servers, examples: log.count, batch_size: settings.batchSize,
-      micro_batch_size: settings.microBatchSize, runs: runs.count, seconds: median.seconds,
+      micro_batch_size: settings.microBatchSize,
+      slices: settings.validation.map { $0.slots.map { model.slots[$0].name } } ?? [], runs: runs.count,
+      seconds: median.seconds,
       examples_per_second: Double(log.count) / median.seconds, cpu_seconds: median.cpuSeconds,
       examples_per_core_second: Double(log.count) / median.cpuSeconds, auc: all.auc, auc_last_half: lastHalf.auc,
       logloss: all.logloss, logloss_last_half: lastHalf.logloss,
