@@ -26,14 +26,12 @@ public struct ModelTables: Sendable {
   /// Those that slots live in; they come first.
   public var slotTableCount: Int { auditTable ?? denseTable }
 
-  /// - Throws: `mismatch` if slots live in tables of different dimensions, which no network here can pool.
+  /// - Throws: `mismatch` if the network cannot compute on the slots' vectors, or if a table has a name that is taken.
   public init(_ model: ModelSpec) throws(ClusterError) {
-    let factors = model.tables[model.slots[0].table].dimension
-    for slot in model.slots where model.tables[slot.table].dimension != factors {
-      throw ClusterError(
-        .mismatch,
-        "slot \(slot.name): table \(model.tables[slot.table].name) has dimension \(model.tables[slot.table].dimension), "
-          + "the other slots' tables \(factors); give all slots tables of one dimension")
+    do {
+      try model.network.validateSlots(model.slots, tables: model.tables)
+    } catch {
+      throw ClusterError(.mismatch, error.message)
     }
     guard !model.tables.contains(where: { $0.name == Self.denseTableName }) else {
       throw ClusterError(.mismatch, "a table is named \(Self.denseTableName), which is the dense tensors' name")

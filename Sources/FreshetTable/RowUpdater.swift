@@ -1,12 +1,14 @@
 import FreshetCore
 
-/// One gradient for one copied row, both by number.
+/// One gradient for one copied row: where its weights, its state and the gradient begin, each in floats.
 public struct RowUpdate: Sendable, BitwiseCopyable {
-  public var row: Int32
+  public var weights: Int32
+  public var state: Int32
   public var gradient: Int32
 
-  public init(row: Int32, gradient: Int32) {
-    self.row = row
+  public init(weights: Int32, state: Int32, gradient: Int32) {
+    self.weights = weights
+    self.state = state
     self.gradient = gradient
   }
 }
@@ -18,15 +20,11 @@ public struct RowUpdate: Sendable, BitwiseCopyable {
 public final class RowUpdater {
   private let layout: TableLayout
   private let shape: RowShape
-  private let stateStride: Int
   private let insertsRows: Bool
   private let scratch: UnsafeMutablePointer<Float>
 
-  /// - Parameter stateStride: Floats from one row's state to the next, `TableLayout.copiedStateWidth` or more.
-  public init(layout: TableLayout, stateStride: Int) {
-    precondition(stateStride >= layout.copiedStateWidth)
+  public init(layout: TableLayout) {
     self.layout = layout
-    self.stateStride = stateStride
     shape = RowShape(
       TableLayout(
         name: layout.name, width: layout.width, weightFormat: .float32, optimizer: layout.optimizer,
@@ -42,8 +40,8 @@ public final class RowUpdater {
   /// A gradient with a NaN or an infinity is skipped. So is one for a row that does not exist, unless the table admits every
   /// fid: the server may refuse it.
   /// - Parameters:
-  ///   - weights, states: Of rows as `EmbeddingTable.gather(_:into:states:)` gives them, `width` and `stateStride` floats apart.
-  ///   - gradients: Row-major, of the table's width.
+  ///   - weights, states: Of rows as `EmbeddingTable.gather(_:into:states:)` gives them, `width` and `copiedStateWidth` floats each.
+  ///   - gradients: Of the table's width.
   public func update(
     _ updates: UnsafeBufferPointer<RowUpdate>, weights: UnsafeMutablePointer<Float>,
     states: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>
@@ -69,10 +67,10 @@ public final class RowUpdater {
     let width = shape.width
     let existence = shape.stateVectors &* width &+ shape.stateScalars
     for update in updates {
-      let gradient = gradients + Int(update.gradient) &* width
-      let state = states + Int(update.row) &* stateStride
+      let gradient = gradients + Int(update.gradient)
+      let state = states + Int(update.state)
       guard insertsRows || state[existence] != 0, areFinite(gradient, width) else { continue }
-      kernel.update(weights + Int(update.row) &* width, state: state, gradient: gradient, noise: 0)
+      kernel.update(weights + Int(update.weights), state: state, gradient: gradient, noise: 0)
     }
   }
 }

@@ -62,8 +62,8 @@ struct KindBench {
       for (slot, fids) in example.slots.enumerated() {
         for fid in fids {
           let table = model.tables.layouts[model.tables.tableOfSlot[slot]].name
+          occurrences.append(Int32(rows.count))
           rows += try replica.row(table: table, fid: fid).weights
-          occurrences.append(Int32(occurrences.count))
         }
         starts.append(Int32(occurrences.count))
       }
@@ -94,9 +94,16 @@ struct KindBench {
     NetworkSpec(kind: .mmoe, experts: 2, expertHidden: [8, 6]),
   ]
 
-  static func model(_ network: NetworkSpec) -> TestModel {
+  /// - Parameter isMixed: Whether slots have tables of different dimensions, and one a linear weight alone.
+  static func model(_ network: NetworkSpec, isMixed: Bool) -> TestModel {
     TestModel.deep.changed {
       $0.network = network
+      if isMixed {
+        $0.tables[1].dimension = 10
+        $0.tables.append(TableSpec(name: "linear", dimension: 0))
+        $0.slots[3].table = 2
+        if [.fm, .deepFM].contains(network.kind) { $0.network.factorizedSlots = [0, 2] }
+      }
       $0.network.optimizer = TestModel.adagrad
       $0.slots[3].pooling = .sqrtn
       for table in $0.tables.indices { $0.tables[table].optimizer = TestModel.adagrad }
@@ -120,9 +127,9 @@ struct KindBench {
     return losses.reduce(0, +) / Double(losses.count)
   }
 
-  @Test(arguments: kinds)
-  func everyKindLearnsAndIsScoredAsItWasTrained(network: NetworkSpec) throws {
-    let model = Self.model(network)
+  @Test(arguments: kinds, [false, true])
+  func everyKindLearnsAndIsScoredAsItWasTrained(network: NetworkSpec, isMixed: Bool) throws {
+    let model = Self.model(network, isMixed: isMixed)
     try model.spec.validate()
     var bench = try KindBench(model)
     var random = SeededGenerator(seed: 17)

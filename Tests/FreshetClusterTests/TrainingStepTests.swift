@@ -29,8 +29,9 @@ import Testing
     return largest
   }
 
-  @Test(arguments: [1, 2, 3])
-  func oneBatchThroughAnyNumberOfServersEqualsOneNaiveStep(serverCount: Int) throws {
+  @Test(arguments: [1, 2, 3], [false, true])
+  func oneBatchThroughAnyNumberOfServersEqualsOneNaiveStep(serverCount: Int, isMixed: Bool) throws {
+    let model = isMixed ? TestModel.mixed : model
     #expect(model.tables.denseLayout.chunkCount == 2)
     let map = ShardMap(shardCount: 5, serverCount: serverCount)
     let servers = (0..<serverCount).map { model.server($0, of: map) }
@@ -130,11 +131,27 @@ import Testing
     try expectNaiveTraining(model, serverCount: serverCount, batchSize: 16, microBatchSize: microBatchSize)
   }
 
+  /// Rows of 4 and of 6 weights, with state and without.
+  @Test(arguments: [(1, 1), (2, 3), (3, 16)])
+  func tablesOfDifferentDimensionsAreLearnedTogether(serverCount: Int, microBatchSize: Int) throws {
+    try expectNaiveTraining(.mixed, serverCount: serverCount, batchSize: 16, microBatchSize: microBatchSize)
+  }
+
+  /// Slots of a table that get one of their own, as they have rules of their own, keep its dimension.
+  @Test func slotsWithRulesOfTheirOwnKeepTheirDimension() throws {
+    let model = TestModel.mixed.changed {
+      $0.slots[1].overrides.learningRate = 0.05
+      $0.slots[2].overrides.timeToLiveMinutes = 1_000_000
+    }
+    #expect(model.tables.layouts.map(\.width).dropLast() == [4, 6, 6, 4])
+    try expectNaiveTraining(model, serverCount: 2, batchSize: 16, microBatchSize: 3)
+  }
+
   /// A trainer that goes on from its copies learns what one learns that pulls rows anew for each micro-batch: the same bits.
-  @Test(arguments: [1, 3, 7])
-  func copiesAreAsGoodAsRowsThatArePulledAnew(microBatchSize: Int) throws {
+  @Test(arguments: [1, 3, 7], [false, true])
+  func copiesAreAsGoodAsRowsThatArePulledAnew(microBatchSize: Int, isMixed: Bool) throws {
     // The dense tensors stand still, as they take one step for each pull.
-    let model = model.changed { $0.network.optimizer = .sgd(learningRate: 0) }
+    let model = (isMixed ? TestModel.mixed : model).changed { $0.network.optimizer = .sgd(learningRate: 0) }
     var random = SeededGenerator(seed: 8)
     let examples = (0..<60).map { model.example(offset: Int64($0), fids: 12, random: &random) }
     let whole = try train(model, examples, batchSize: 20, microBatchSize: microBatchSize)

@@ -9,8 +9,9 @@ struct InferenceBench {
   let pooling: [SlotSpec.Pooling]
   let sides: FeatureSides
   let parameters: [Float]
-  let table: [Float]
-  /// By example and slot, rows of the table.
+  /// By slot, 40 rows.
+  let tables: [[Float]]
+  /// By example and slot, rows of its table.
   let members: [[[Int]]]
   let dense: [[Float]]
 
@@ -33,8 +34,7 @@ struct InferenceBench {
     }
     self.sides = sides
     parameters = (0..<DenseLayout(shape: shape).parameterCount).map { _ in value() }
-    let width = shape.rowWidth
-    table = (0..<40 * width).map { _ in value() }
+    tables = shape.factors.map { factors in (0..<40 * (factors + 1)).map { _ in value() } }
     let slots = shape.slots
     members = (0..<count).map { _ in
       (0..<slots).map { _ in
@@ -45,7 +45,7 @@ struct InferenceBench {
     dense = (0..<count).map { _ in (0..<features).map { _ in value() * 3 } }
   }
 
-  /// Of any kind.
+  /// Of any kind, with slots of one dimension or of several.
   private static func shape(_ random: inout SeededGenerator) -> NetworkShape {
     func widths(_ counts: ClosedRange<Int>) -> [Int] {
       (0..<Int.random(in: counts, using: &random)).map { _ in
@@ -71,11 +71,19 @@ struct InferenceBench {
       body = .mixture(
         experts: Int.random(in: 1...5, using: &random), expert: widths(1...2), tower: widths(0...2))
     }
+    let slots = Int.random(in: 1...9, using: &random)
+    let common = kind == 0 ? 0 : [1, 3, 8, 13, 16, 20].randomElement(using: &random)!
+    var factors = Array(repeating: common, count: slots)
+    var factorized = kind == 1 || kind == 2 ? Array(0..<slots) : []
+    if Bool.random(using: &random) {
+      for slot in 1..<slots where Bool.random(using: &random) {
+        factors[slot] = [0, 1, 3, 8, 13, 16, 20].randomElement(using: &random)!
+      }
+      factorized.removeAll { factors[$0] != common || Int.random(in: 0..<5, using: &random) == 0 }
+    }
     return NetworkShape(
-      slots: Int.random(in: 1...9, using: &random),
-      factors: kind == 0 ? 0 : [1, 3, 8, 13, 16, 20].randomElement(using: &random)!,
-      denseFeatures: Int.random(in: 0...5, using: &random), hidden: hidden,
-      hasFactorizationMachine: kind == 1 || kind == 2, body: body, tasks: Int.random(in: 1...4, using: &random))
+      factors: factors, factorizedSlots: factorized, denseFeatures: Int.random(in: 0...5, using: &random),
+      hidden: hidden, body: body, tasks: Int.random(in: 1...4, using: &random))
   }
 
   /// Row-major `count × tasks`, by the network of training.
@@ -83,16 +91,23 @@ struct InferenceBench {
     let network = Network(shape: shape, pooling: pooling)
     var occurrences: [Int32] = []
     var starts: [Int32] = [0]
-    for slot in members.joined() {
-      occurrences += slot.map { Int32($0) }
-      starts.append(Int32(occurrences.count))
+    for example in members {
+      for (slot, rows) in example.enumerated() {
+        let first = 40 * shape.factors[..<slot].reduce(0) { $0 + $1 + 1 }
+        occurrences += rows.map { Int32(first + $0 * (shape.factors[slot] + 1)) }
+        starts.append(Int32(occurrences.count))
+      }
     }
     occurrences.append(0)
     let flat: [Float] = Array(dense.joined()) + [0]
-    let logits = network.forward(
-      NetworkInput(count: members.count, rows: table, occurrences: occurrences, starts: starts, denseFeatures: flat),
-      parameters: parameters)
-    return (0..<members.count * shape.tasks).map { LogisticLoss.sigmoid(logits[$0]) }
+    let rows = Array(tables.joined())
+    return withExtendedLifetime((network, rows, occurrences, starts, flat)) {
+      let logits = network.forward(
+        NetworkInput(
+          count: members.count, rows: rows, occurrences: occurrences, starts: starts, denseFeatures: flat),
+        parameters: parameters)
+      return (0..<members.count * shape.tasks).map { LogisticLoss.sigmoid(logits[$0]) }
+    }
   }
 
   /// One side's parts of some examples, one after the other.
@@ -103,10 +118,11 @@ struct InferenceBench {
     for example in examples {
       starts.append(Int32(rows.count / network.rowStride))
       for slot in sides[side].slots {
+        let width = shape.factors[slot] + 1
         for member in members[example][slot] {
-          rows += table[member * shape.rowWidth..<(member + 1) * shape.rowWidth]
+          rows += tables[slot][member * width..<(member + 1) * width]
           // What fills a row up must not matter.
-          rows += [Float](repeating: .nan, count: network.rowStride - shape.rowWidth)
+          rows += [Float](repeating: .nan, count: network.rowStride - width)
         }
         starts.append(Int32(rows.count / network.rowStride))
       }

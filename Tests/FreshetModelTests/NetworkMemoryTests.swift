@@ -16,9 +16,9 @@ import Testing
       _ = buffer.initialize(from: values)
       return buffer
     }
-    let rows = memory([Float](repeating: 0.5, count: largest * shape.slots * shape.rowWidth))
+    let rows = memory([Float](repeating: 0.5, count: largest * shape.slots * shape.largestRowWidth))
     let rowGradients = memory([Float](repeating: 0, count: rows.count))
-    let occurrences = memory((0..<Int32(largest * shape.slots)).map { $0 })
+    let occurrences = memory((0..<largest * shape.slots).map { Int32($0 * shape.largestRowWidth) })
     let starts = memory((0...Int32(largest * shape.slots)).map { $0 })
     let dense = memory([Float](repeating: 0.25, count: largest * shape.denseFeatures + 1))
     let parameters = memory(network.layout.initialParameters(seed: 1) + [0])

@@ -18,7 +18,23 @@ import Testing
     shape(hidden: [6, 5], .towers([4, 3]), tasks: 3),
     shape(hidden: [], .mixture(experts: 2, expert: [4], tower: []), tasks: 1),
     shape(hidden: [], .mixture(experts: 3, expert: [5, 4], tower: [3]), tasks: 2),
+    // Slots of different dimensions, some of them with a linear weight alone; machines that leave slots out.
+    mixed([2, 0, 3], hidden: [], .plain, tasks: 2),
+    mixed([5, 2, 0, 5, 9], factorized: [0, 3], hidden: [], .plain, tasks: 2),
+    mixed([4, 4, 2, 4], factorized: [0, 1, 3], hidden: [7, 3], .plain, tasks: 1),
+    mixed([2, 3, 3, 3], factorized: [1, 2], hidden: [4], .plain, tasks: 1),
+    mixed([3, 1, 0, 9], hidden: [5], .cross(layers: 2, rank: nil, isStacked: false), tasks: 1),
+    mixed([8, 2], hidden: [4], .cross(layers: 2, rank: 3, isStacked: true), tasks: 2),
+    mixed([1, 0, 6], hidden: [6], .towers([4]), tasks: 2),
+    mixed([3, 7, 1], hidden: [], .mixture(experts: 3, expert: [5], tower: [3]), tasks: 2),
   ]
+
+  static func mixed(
+    _ factors: [Int], factorized: [Int] = [], hidden: [Int], _ body: NetworkShape.Body, tasks: Int
+  ) -> NetworkShape {
+    NetworkShape(
+      factors: factors, factorizedSlots: factorized, denseFeatures: 2, hidden: hidden, body: body, tasks: tasks)
+  }
 
   static func shape(hidden: [Int], _ body: NetworkShape.Body, tasks: Int) -> NetworkShape {
     NetworkShape(
@@ -32,18 +48,24 @@ import Testing
     var labels: [[Double]]
     var parameters: [Double]
     let pooling: [SlotSpec.Pooling]
+
+    /// Where each row begins, and one more: where the last one ends.
+    var offsets: [Int] { rows.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.count) } }
   }
 
+  /// Rows are shared by the slots of one dimension.
   func batch(_ shape: NetworkShape, seed: UInt64) -> Batch {
     var random = SeededGenerator(seed: seed)
     func value() -> Double { Double(Float(random.nextUnit() * 2 - 1)) }
     let layout = DenseLayout(shape: shape)
     let count = 6
+    let dimensions = Set(shape.factors).sorted()
     return Batch(
-      rows: (0..<9).map { _ in (0..<shape.rowWidth).map { _ in value() } },
+      rows: (0..<12).map { row in (0...dimensions[row % dimensions.count]).map { _ in value() } },
       slots: (0..<count).map { _ in
-        (0..<shape.slots).map { _ in
-          (0..<Int.random(in: 0...3, using: &random)).map { _ in Int.random(in: 0..<9, using: &random) }
+        shape.factors.map { factors in
+          let rows = (0..<12).filter { dimensions[$0 % dimensions.count] == factors }
+          return (0..<Int.random(in: 0...3, using: &random)).map { _ in rows.randomElement(using: &random)! }
         }
       },
       dense: (0..<count).map { _ in (0..<shape.denseFeatures).map { _ in value() } },
@@ -74,7 +96,7 @@ import Testing
     var starts: [Int32] = [0]
     for example in batch.slots {
       for slot in example {
-        occurrences += slot.map(Int32.init)
+        occurrences += slot.map { Int32(batch.offsets[$0]) }
         starts.append(Int32(occurrences.count))
       }
     }
@@ -137,7 +159,7 @@ import Testing
         let down = naiveLoss(batch, shape)
         batch.rows[row][column] = value
         let expected = (up - down) / (2 * step)
-        let found = Double(real.rows[row * shape.rowWidth + column])
+        let found = Double(real.rows[batch.offsets[row] + column])
         #expect(abs(found - expected) < 1e-3 * max(1, abs(expected)), "row \(row) column \(column)")
       }
     }

@@ -93,7 +93,20 @@ import Testing
     ("network.hidden", { $0.network.hidden = [] }),
     ("network.hidden[1]", { $0.network.hidden = [8, 0] }),
     ("network.hidden", { $0.network.kind = .fm }),
-    ("slots[0].table", { $0.tables[0].dimension = 0 }),
+    ("network.fm_slots", { $0.tables[0].dimension = 0 }),
+    ("network.fm_slots", { $0 = mixed($0, NetworkSpec(kind: .fm)) }),
+    ("network.fm_slots", { $0.network.factorizedSlots = [0, 8] }),
+    ("network.fm_slots", { $0.network.factorizedSlots = [1] }),
+    ("network.fm_slots", { $0.network.factorizedSlots = [0, 1, 0] }),
+    ("network.fm_slots", { $0 = mixed($0, NetworkSpec(kind: .fm, factorizedSlots: [0, 2, 3])) }),
+    ("network.fm_slots", { $0.network = NetworkSpec(kind: .dcn, factorizedSlots: [0, 1], crossLayers: 1) }),
+    (
+      "network.kind",
+      {
+        $0.tables[0].dimension = 0
+        $0.network = NetworkSpec(kind: .dcn, crossLayers: 1)
+      }
+    ),
     ("tasks", { $0.tasks = [] }),
     ("tasks[0].positive_if_at_least", { $0.tasks[0].positive = .valueAtLeast(.infinity) }),
   ]
@@ -109,6 +122,39 @@ import Testing
       #expect(error.path == path)
       #expect(error.message.hasPrefix(path + ": "))
     }
+  }
+
+  /// With slots of dimension 16, 4 and 0.
+  static func mixed(_ spec: ModelSpec, _ network: NetworkSpec) -> ModelSpec {
+    var spec = spec
+    spec.tables += [TableSpec(name: "short", dimension: 4), TableSpec(name: "linear", dimension: 0)]
+    (spec.slots[3].table, spec.slots[4].table, spec.slots[7].table) = (1, 1, 2)
+    spec.network = network
+    return spec
+  }
+
+  @Test(arguments: [
+    NetworkSpec(kind: .logistic), NetworkSpec(kind: .fm, factorizedSlots: [1, 0, 2]),
+    NetworkSpec(kind: .deepFM, factorizedSlots: [3, 4], hidden: [8]), NetworkSpec(kind: .dcn, crossLayers: 1),
+    NetworkSpec(kind: .towers, hidden: [8], towerHidden: [4]),
+    NetworkSpec(kind: .mmoe, experts: 2, expertHidden: [4]),
+  ])
+  func slotsMayHaveTablesOfDifferentDimensions(network: NetworkSpec) throws {
+    let spec = Self.mixed(.movieLens, network)
+    try spec.validate()
+    let shape = NetworkShape(spec)
+    #expect(shape.factors == [16, 16, 16, 4, 4, 16, 16, 0])
+    #expect(shape.vectorWidth == 88 && shape.vectorOffsets == [0, 16, 32, 48, 52, 56, 72, 88, 88])
+    #expect(shape.factorizedSlots == network.factorizedSlots?.sorted() ?? [])
+  }
+
+  @Test func aMachineOverSlotsOfDifferentDimensionsIsToldOfBoth() {
+    let error = #expect(throws: SchemaError.self) {
+      try Self.mixed(.movieLens, NetworkSpec(kind: .fm)).validate()
+    }
+    let message = error?.message ?? ""
+    #expect(message.contains("`user_id` has dimension 16 (table `embeddings`)"), "\(message)")
+    #expect(message.contains("`age` has dimension 4 (table `short`)"), "\(message)")
   }
 
   /// Examples that were written before must stay readable.
@@ -133,6 +179,7 @@ import Testing
     #expect(!changed { $0.network.hidden = [1] })
     #expect(!changed { $0.network = NetworkSpec(kind: .mmoe, experts: 2, expertHidden: [2]) })
     #expect(!changed { $0.tables[0].dimension = 8 })
+    #expect(!changed { $0 = Self.mixed($0, NetworkSpec(kind: .fm, factorizedSlots: [0, 1])) })
     #expect(!changed { $0.name = "other" })
     #expect(!changed { $0.slots[7].pooling = .sum })
     #expect(!changed { $0.slots[7].overrides.learningRate = 1 })

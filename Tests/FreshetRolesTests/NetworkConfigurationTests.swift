@@ -27,6 +27,8 @@ import Testing
   }
 
   static let networks: [(String, NetworkSpec)] = [
+    ("kind: fm", NetworkSpec(kind: .fm)),
+    ("kind: fm, fm_slots: [item_id, user_id]", NetworkSpec(kind: .fm, factorizedSlots: [1, 0])),
     ("kind: dcn", NetworkSpec(kind: .dcn, crossLayers: 2)),
     (
       "kind: dcn, cross_layers: 3, cross_rank: 16, cross_structure: stacked, hidden: [8]",
@@ -60,6 +62,10 @@ import Testing
   }
 
   static let mistakes: [(keys: String, key: String, reason: String)] = [
+    ("kind: dcn, fm_slots: [user_id, item_id]", "fm_slots", "only fm, deepFM can have it, not dcn"),
+    ("kind: fm, fm_slots: [user_id, who]", "fm_slots", "`who` is not among model.slots"),
+    ("kind: fm, fm_slots: [user_id]", "fm_slots", "needs two slots or more, whose vectors are multiplied, not 1"),
+    ("kind: fm, fm_slots: [user_id, item_id, user_id]", "fm_slots", "has `user_id` twice"),
     ("kind: deepfm, hidden: [8], experts: 4", "experts", "only mmoe can have it, not deepFM"),
     ("kind: deepfm, hidden: []", "hidden", "deepFM has 1 to 8 such layers, not 0"),
     ("kind: fm, hidden: [8]", "hidden", "only deepFM, dcn, towers can have it, not fm"),
@@ -109,6 +115,26 @@ import Testing
     ] {
       let error = #expect(throws: ConfigurationError.self) { try genres(keys) }
       #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
+    }
+  }
+
+  @Test func dimensionsThatAMachineCannotMultiplyAreNamedWithTheirSlotsAndTables() throws {
+    let file = Self.root.appendingPathComponent("Examples/models/mixed-dimensions.yaml")
+    let text = try String(contentsOf: file, encoding: .utf8)
+    let model = try parse(text).model
+    #expect(model.slots.map { model.tables[$0.table].dimension } == [32, 32, 4, 4, 4, 4, 8, 8])
+    #expect(model.network.factorizedSlots == [0, 1])
+    let line = text.split(separator: "\n", omittingEmptySubsequences: false).firstIndex { $0.contains("fm_slots:") }
+    for (list, start) in [
+      ("fm_slots: [user_id, year]", "c.yaml:\(try #require(line) + 1): model.network.fm_slots: "),
+      ("", "c.yaml: model.network.fm_slots: "),
+    ] {
+      let changed = text.replacing("fm_slots: [user_id, item_id]", with: list)
+      let message = #expect(throws: ConfigurationError.self) { try parse(changed) }?.message ?? ""
+      #expect(message.hasPrefix(start), "\(message)")
+      #expect(message.contains("`user_id` has dimension 32 (table `ids`), `"), "\(message)")
+      let other = list.isEmpty ? "`gender` has dimension 4 (table `groups`)" : "`year` has dimension 8 (table `values`)"
+      #expect(message.contains(other), "\(message)")
     }
   }
 

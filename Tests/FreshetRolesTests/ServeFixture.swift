@@ -10,7 +10,7 @@ import Testing
 
 /// Two parameter servers and a serving engine in one thread, without sockets.
 final class ServeFixture {
-  /// Every kind of slot, a dense feature and two tasks.
+  /// Every kind of slot, tables of different dimensions, a dense feature and two tasks.
   static let model = ModelSpec(
     name: "shop", userKey: 0, itemKey: 1,
     fields: [
@@ -30,16 +30,17 @@ final class ServeFixture {
       SlotSpec(name: "zip", index: 3, fields: [4], transform: .prefix(characters: 2), table: 1),
       SlotSpec(name: "tags", index: 4, fields: [5], table: 1, pooling: .sum),
       SlotSpec(name: "genres", index: 5, fields: [7], pooling: .mean),
-      SlotSpec(name: "taste", index: 6, fields: [2, 7], table: 1, pooling: .mean),
+      SlotSpec(name: "taste", index: 6, fields: [2, 7], pooling: .mean),
     ],
     denseFeatures: [
       DenseFeatureSpec(name: "year", field: 6, transform: .standardize(mean: 1990, deviation: 10), defaultValue: 0.25)
     ],
     tables: [
       TableSpec(name: "ids", dimension: 8, optimizer: .sgd(learningRate: 1), initialDeviation: 0.2, seed: 1),
-      TableSpec(name: "values", dimension: 8, optimizer: .sgd(learningRate: 1), initialDeviation: 0.2, seed: 2),
+      TableSpec(name: "values", dimension: 11, optimizer: .sgd(learningRate: 1), initialDeviation: 0.2, seed: 2),
     ],
-    network: NetworkSpec(kind: .deepFM, hidden: [12, 6], optimizer: .sgd(learningRate: 1)),
+    network: NetworkSpec(
+      kind: .deepFM, factorizedSlots: [0, 1, 2, 5, 6], hidden: [12, 6], optimizer: .sgd(learningRate: 1)),
     tasks: [
       TaskSpec(name: "click", action: "click", positive: .presence),
       TaskSpec(name: "buy", action: "buy", positive: .presence),
@@ -96,12 +97,12 @@ final class ServeFixture {
     for item in 1...40 { ids.append(Hashing.fid(slot: "item", value: "\(item)")) }
     for bucket in 0...3 { ids.append(Hashing.fid(slot: "age", value: "\(bucket)")) }
     for genre in 0..<7 { ids.append(Hashing.fid(slot: "genres", value: "g\(genre)")) }
+    for genre in 0..<7 {
+      for gender in ["F", "M"] { ids.append(Hashing.fid(slot: "taste", value: "\(gender)\u{1f}g\(genre)")) }
+    }
     var values: [Fid] = []
     for zip in ["48", "10"] { values.append(Hashing.fid(slot: "zip", value: zip)) }
     for tag in ["x", "y"] { values.append(Hashing.fid(slot: "tags", value: tag)) }
-    for genre in 0..<7 {
-      for gender in ["F", "M"] { values.append(Hashing.fid(slot: "taste", value: "\(gender)\u{1f}g\(genre)")) }
-    }
     return [ids, values, tables.denseLayout.fids]
   }
 

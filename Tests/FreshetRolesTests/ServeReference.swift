@@ -13,13 +13,14 @@ struct ServeReference {
   ///   - dense: The dense features.
   func probability(fids: [[Fid]], dense: [Double], task: Int) throws -> Double {
     let model = ServeFixture.model
-    let factors = 8
     var vectors: [[Double]] = []
     var linear = 0.0
     for (slot, values) in fids.enumerated() {
+      let table = model.tables[model.slots[slot].table]
+      let factors = table.dimension
       var pooled = [Double](repeating: 0, count: factors + 1)
       for fid in values {
-        let weights = try row(table: model.tables[model.slots[slot].table].name, fid: fid)
+        let weights = try row(table: table.name, fid: fid)
         let share = model.slots[slot].pooling == .mean ? 1 / Double(values.count) : 1
         for index in 0...factors { pooled[index] += share * weights[index] }
       }
@@ -27,8 +28,9 @@ struct ServeReference {
       vectors.append(Array(pooled[..<factors]))
     }
     var interactions = 0.0
-    for first in vectors.indices {
-      for second in vectors.indices where second > first {
+    let multiplied = model.network.factorizedSlots!
+    for first in multiplied {
+      for second in multiplied where second > first {
         interactions += zip(vectors[first], vectors[second]).reduce(0) { $0 + $1.0 * $1.1 }
       }
     }

@@ -38,6 +38,13 @@ import Testing
       updates.withUnsafeBufferPointer { updater.update($0, weights: &weights, states: &states, gradients: gradients) }
     }
 
+    /// Gradient `gradient` for row `row`, both by number.
+    static func update(row: Int, gradient: Int, _ layout: TableLayout) -> RowUpdate {
+      RowUpdate(
+        weights: Int32(row * layout.width), state: Int32(row * layout.copiedStateWidth),
+        gradient: Int32(gradient * layout.width))
+    }
+
     /// As `EmbeddingTable.row` gives it, and whether it exists.
     func row(_ number: Int, _ layout: TableLayout) -> (floats: [Float], exists: Bool) {
       let states = states[number * layout.copiedStateWidth..<(number + 1) * layout.copiedStateWidth]
@@ -51,7 +58,7 @@ import Testing
   func copiesAndTheirTableArriveAtTheSameBits(optimizer: Optimizer, rules: GradientRules) throws {
     var random = SeededGenerator(seed: 5)
     let table = table(optimizer, rules: rules)
-    let updater = RowUpdater(layout: table.layout, stateStride: table.layout.copiedStateWidth)
+    let updater = RowUpdater(layout: table.layout)
     let fids: [Fid] = (1...20).map { $0 &* 0x9e37_79b9_7f4a_7c15 }
     // Half of the rows exist.
     table.update(Array(fids.prefix(10)), gradients: random.gradients(170))
@@ -62,7 +69,7 @@ import Testing
       gradients[20 * 17 + 3] = .nan
       gradients[41 * 17 + 16] = -.infinity
       copies.update(
-        updater, numbers.enumerated().map { RowUpdate(row: Int32($1), gradient: Int32($0)) }, gradients)
+        updater, numbers.enumerated().map { Copies.update(row: $1, gradient: $0, table.layout) }, gradients)
       table.update(numbers.map { fids[$0] }, gradients: gradients)
       for (number, fid) in fids.enumerated() where numbers.contains(number) {
         #expect(isEqual(copies.row(number, table.layout).floats, try #require(table.row(fid))))
@@ -102,13 +109,13 @@ import Testing
     let layout = table(Optimizer.examples[2], admission: .minimumCount(2, sketchBytes: 1 << 12))
     layout.update([7], with: 1)
     layout.update([7], with: 1)
-    let updater = RowUpdater(layout: layout.layout, stateStride: layout.layout.copiedStateWidth)
+    let updater = RowUpdater(layout: layout.layout)
     var copies = Copies(layout, [7, 8])
     #expect(copies.row(0, layout.layout).exists && !copies.row(1, layout.layout).exists)
     let before = (copies.row(0, layout.layout).floats, copies.row(1, layout.layout).floats)
     #expect(Array(before.1.prefix(17)) == layout.gather([8]))
     copies.update(
-      updater, [RowUpdate(row: 0, gradient: 0), RowUpdate(row: 1, gradient: 0)], [Float](repeating: 1, count: 17))
+      updater, (0..<2).map { Copies.update(row: $0, gradient: 0, layout.layout) }, [Float](repeating: 1, count: 17))
     #expect(copies.row(0, layout.layout).floats != before.0)
     #expect(copies.row(1, layout.layout).floats == before.1)
   }

@@ -44,13 +44,15 @@ def read_movies(directory=FIXTURE):
 class Reference:
     """DeepFM in numpy with the rows that a port serves."""
 
-    def __init__(self, client):
+    def __init__(self, client, configuration=CONFIGURATION):
         self.client = client
-        model = yaml.safe_load(CONFIGURATION.read_text())["model"]
+        model = yaml.safe_load(configuration.read_text())["model"]
         assert model["network"]["kind"] == "deepfm"
-        self.slots = list(model["slots"])
+        self.slots = model["slots"]
         self.hidden = model["network"]["hidden"]
-        self.factors = model["tables"]["embedding"]["dimension"]
+        self.tables = {slot: keys.get("table", next(iter(model["tables"]))) for slot, keys in self.slots.items()}
+        self.factors = {slot: model["tables"][table]["dimension"] for slot, table in self.tables.items()}
+        self.multiplied = model["network"].get("fm_slots", list(self.slots))
         self.movies = read_movies()
         self.rows = {}
         self.dense = self.read_dense()
@@ -64,7 +66,7 @@ class Reference:
 
     def read_dense(self):
         """Weights and biases of each layer, the heads' last."""
-        widths = [len(self.slots) * self.factors, *self.hidden, 1]
+        widths = [sum(self.factors.values()), *self.hidden, 1]
         count = sum(inputs * outputs + outputs for inputs, outputs in zip(widths, widths[1:]))
         chunks = [self.row("dense", mix(chunk))[1] for chunk in range(-(-count // CHUNK_WIDTH))]
         assert all(len(chunk) == CHUNK_WIDTH for chunk in chunks)
@@ -80,21 +82,26 @@ class Reference:
     def fids(self, user, item):
         """Slot → fids. The data set says nothing of its users but who they are."""
         values = {"user_id": [user], "item_id": [item], **self.movies.get(item, {})}
-        return {slot: [fid(slot, value) for value in values.get(slot, [])] for slot in self.slots}
+        return {
+            slot: [fid(slot, value) for value in values.get(slot, [])][:keys.get("max_length")]
+            for slot, keys in self.slots.items()
+        }
 
     def score(self, user, item):
-        pooled = numpy.zeros((len(self.slots), self.factors))
+        pooled = {slot: numpy.zeros(factors) for slot, factors in self.factors.items()}
         linear = 0.0
-        for number, (slot, fids) in enumerate(self.fids(user, item).items()):
+        for slot, fids in self.fids(user, item).items():
             if not fids:
                 continue
-            rows = numpy.array([self.row("embedding", fid_)[1] for fid_ in fids])
-            assert rows.shape[1] == self.factors + 1
-            # Lists are averaged, and a list of one value is that value.
-            pooled[number] = rows[:, :-1].mean(axis=0)
-            linear += rows[:, -1].mean()
-        interactions = 0.5 * ((pooled.sum(axis=0) ** 2).sum() - (pooled ** 2).sum())
-        activation = pooled.reshape(-1)
+            rows = numpy.array([self.row(self.tables[slot], fid_)[1] for fid_ in fids])
+            assert rows.shape[1] == self.factors[slot] + 1
+            # Lists are averaged unless the slot says otherwise, and a list of one value is that value.
+            divisor = {"sum": 1, "mean": len(fids), "sqrtn": len(fids) ** 0.5}[self.slots[slot].get("pooling", "mean")]
+            pooled[slot] = rows[:, :-1].sum(axis=0) / divisor
+            linear += rows[:, -1].sum() / divisor
+        multiplied = numpy.array([pooled[slot] for slot in self.multiplied])
+        interactions = 0.5 * ((multiplied.sum(axis=0) ** 2).sum() - (multiplied ** 2).sum())
+        activation = numpy.concatenate(list(pooled.values()))
         for weights, biases in self.dense[:-1]:
             activation = numpy.maximum(activation @ weights + biases, 0)
         heads, bias = self.dense[-1]

@@ -8,7 +8,7 @@ import redis
 
 from cluster import SERVERS, SHARDS
 from conftest import RATINGS
-from reference import Reference, shard_of
+from reference import Reference, read_movies, shard_of
 
 USER = 1
 ITEMS = [1, 3, 6, 47, 50, 1193, 661, 914, 999_999_999]
@@ -97,7 +97,7 @@ def test_recommendations_are_sorted_and_have_the_scores_of_score(trained_cluster
         again = client.execute_command("SCORE", "movielens", f"user_id={USER}", "CANDIDATES", "item_id", *ids)
         assert [float(score) for score in again] == pytest.approx(scores, abs=1e-6)
         # Nothing in the catalog is better than the last of the ten.
-        catalog = [str(item) for item in Reference(client).movies]
+        catalog = [str(item) for item in read_movies()]
         everything = client.execute_command("SCORE", "movielens", f"user_id={USER}", "CANDIDATES", "item_id", *catalog)
         best = sorted((float(score) for score in everything), reverse=True)[:10]
         assert best == pytest.approx(scores, abs=1e-6)

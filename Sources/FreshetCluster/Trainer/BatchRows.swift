@@ -15,20 +15,48 @@ final class BatchRows {
     let end: Int32
   }
 
+  /// What concerns one server.
+  struct Share {
+    var pullSections: [RowSection] = []
+    var pushSections: [RowSection] = []
+    /// In `pulledFids` and `pushedFids`.
+    var pulled = 0..<0
+    var pushed = 0..<0
+    /// In the floats of all rows' weights, of their states, and of the gradients.
+    var weights = 0..<0
+    var states = 0..<0
+    var gradients = 0..<0
+  }
+
+  /// Rows of one shard and one table: how many, while they are counted; then the place of the next one.
+  private struct Group: BitwiseCopyable {
+    var pulled: Int32 = 0
+    var pushed: Int32 = 0
+    /// Floats.
+    var weights: Int32 = 0
+    var state: Int32 = 0
+    var gradient: Int32 = 0
+    var width: Int32 = 0
+    var stateWidth: Int32 = 0
+  }
+
   private let map: ShardMap
   private let tableOfSlot: [UInt8]
   private let tableCount: Int
+  /// By table, floats of a row and of its state in a pull.
+  let widths: [Int]
+  let stateWidths: [Int]
   private var deduplicator = FidDeduplicator()
-  /// By number, in the order of first appearance: group (shard, table), then row.
+  /// By number, in the order of first appearance: group (shard, table), then where its weights begin.
   private let rows = GrowingMemory<Int32>()
+  /// By number: where its state begins.
+  private let states = GrowingMemory<Int32>()
   /// By number: the last micro-batch that it occurred in, and its update there.
   private let lastMicroBatch = GrowingMemory<Int32>()
   private let lastUpdate = GrowingMemory<Int32>()
-  /// By group: how many, while they are counted; then the next one's place.
-  private let pullPlaces = GrowingMemory<Int32>()
-  private let pushPlaces = GrowingMemory<Int32>()
+  private let groups = GrowingMemory<Group>()
 
-  /// By occurrence: the row's place in the pull, and that of its gradient in the push.
+  /// By occurrence: where the row's weights begin in the pull, and its gradient in the push, in floats.
   let occurrences = GrowingMemory<Int32>()
   let gradientRows = GrowingMemory<Int32>()
   /// By example and slot, and one more: where its occurrences begin.
@@ -41,19 +69,19 @@ final class BatchRows {
   /// By micro-batch: where its runs end.
   let runEnds = GrowingMemory<Int32>()
   /// By server.
-  private(set) var pullSections: [[RowSection]]
-  private(set) var pushSections: [[RowSection]]
-  private(set) var pullRanges: [Range<Int>]
-  private(set) var pushRanges: [Range<Int>]
+  private(set) var shares: [Share]
+  /// Floats of all rows together.
+  private(set) var weightCount = 0
+  private(set) var stateCount = 0
+  private(set) var gradientCount = 0
 
   init(tables: ModelTables, map: ShardMap) {
     self.map = map
     tableOfSlot = tables.tableOfSlot.map { UInt8($0) }
     tableCount = tables.slotTableCount
-    pullSections = Array(repeating: [], count: map.serverCount)
-    pushSections = pullSections
-    pullRanges = Array(repeating: 0..<0, count: map.serverCount)
-    pushRanges = pullRanges
+    widths = tables.layouts.prefix(tableCount).map(\.width)
+    stateWidths = tables.layouts.prefix(tableCount).map(\.copiedStateWidth)
+    shares = Array(repeating: Share(), count: map.serverCount)
   }
 
   /// - Parameter withState: Whether the pull asks for optimizer states.
@@ -70,6 +98,7 @@ final class BatchRows {
   private func begin(_ slice: ExampleSlice) {
     deduplicator.begin(occurrences: slice.fidRange.count)
     rows.removeAll()
+    states.removeAll()
     lastMicroBatch.removeAll()
     lastUpdate.removeAll()
     occurrences.removeAll()
@@ -78,14 +107,9 @@ final class BatchRows {
     runEnds.removeAll()
     updates.removeAll()
     runs.removeAll()
-    clear(pullPlaces)
-    clear(pushPlaces)
-  }
-
-  private func clear(_ places: GrowingMemory<Int32>) {
-    let groups = map.shardCount * tableCount
-    places.removeAll()
-    places.extend(by: groups).update(repeating: 0, count: groups)
+    groups.removeAll()
+    let groupCount = map.shardCount * tableCount
+    groups.extend(by: groupCount).update(repeating: Group(), count: groupCount)
   }
 
   /// Numbers fids, and counts rows and gradients of each group. Until `place` occurrences hold numbers and updates.
@@ -116,7 +140,7 @@ final class BatchRows {
                 rows.append(Int32(truncatingIfNeeded: group))
                 lastMicroBatch.append(0)
                 lastUpdate.append(0)
-                pullPlaces.start[group] &+= 1
+                groups.start[group].pulled &+= 1
               }
               if lastMicroBatch.start[Int(number)] != microBatch {
                 lastMicroBatch.start[Int(number)] = microBatch
@@ -125,8 +149,8 @@ final class BatchRows {
                   if runTable >= 0 { endRun(runTable) }
                   runTable = Int(table)
                 }
-                updates.append(RowUpdate(row: number, gradient: 0))
-                pushPlaces.start[Int(rows.start[Int(number)])] &+= 1
+                updates.append(RowUpdate(weights: number, state: 0, gradient: 0))
+                groups.start[Int(rows.start[Int(number)])].pushed &+= 1
               }
               occurrences.append(number)
               gradientRows.append(lastUpdate.start[Int(number)])
@@ -147,52 +171,77 @@ final class BatchRows {
 
   /// Gives rows and gradients their places: a counting sort by group.
   private func place(withState: Bool) {
-    var pulled = 0
-    var pushed = 0
+    var next = (pulled: 0, pushed: 0, weights: 0, states: 0, gradients: 0)
     for server in 0..<map.serverCount {
-      let (firstPulled, firstPushed) = (pulled, pushed)
-      pullSections[server].removeAll(keepingCapacity: true)
-      pushSections[server].removeAll(keepingCapacity: true)
+      let first = next
+      shares[server].pullSections.removeAll(keepingCapacity: true)
+      shares[server].pushSections.removeAll(keepingCapacity: true)
       for shard in 0..<map.shardCount where map.owners[shard].value == server {
         for table in 0..<tableCount {
-          let group = shard * tableCount + table
-          let (rowCount, gradientCount) = (Int(pullPlaces.start[group]), Int(pushPlaces.start[group]))
-          pullPlaces.start[group] = Int32(pulled)
-          pushPlaces.start[group] = Int32(pushed)
+          let group = groups.start + (shard * tableCount + table)
+          let (rowCount, gradientCount) = (Int(group.pointee.pulled), Int(group.pointee.pushed))
           guard rowCount > 0 else { continue }
+          let (width, stateWidth) = (widths[table], withState ? stateWidths[table] : 0)
+          group.pointee = Group(
+            pulled: Int32(truncatingIfNeeded: next.pulled), pushed: Int32(truncatingIfNeeded: next.pushed),
+            weights: Int32(truncatingIfNeeded: next.weights), state: Int32(truncatingIfNeeded: next.states),
+            gradient: Int32(truncatingIfNeeded: next.gradients), width: Int32(width), stateWidth: Int32(stateWidth))
           let id = ShardID(shard)
-          pullSections[server].append(RowSection(shard: id, table: table, count: rowCount, withState: withState))
-          pushSections[server].append(RowSection(shard: id, table: table, count: gradientCount))
-          pulled += rowCount
-          pushed += gradientCount
+          shares[server].pullSections.append(
+            RowSection(shard: id, table: table, count: rowCount, withState: withState))
+          shares[server].pushSections.append(RowSection(shard: id, table: table, count: gradientCount))
+          next.pulled += rowCount
+          next.pushed += gradientCount
+          next.weights += rowCount * width
+          next.states += rowCount * stateWidth
+          next.gradients += gradientCount * width
         }
       }
-      pullRanges[server] = firstPulled..<pulled
-      pushRanges[server] = firstPushed..<pushed
+      shares[server].pulled = first.pulled..<next.pulled
+      shares[server].pushed = first.pushed..<next.pushed
+      shares[server].weights = first.weights..<next.weights
+      shares[server].states = first.states..<next.states
+      shares[server].gradients = first.gradients..<next.gradients
     }
+    (weightCount, stateCount, gradientCount) = (next.weights, next.states, next.gradients)
+    precondition(
+      max(weightCount, stateCount, gradientCount) <= Int(Int32.max),
+      "a batch of \(weightCount) floats: places are 32 bits wide, for 8 GiB")
+    fill(pulled: next.pulled, pushed: next.pushed)
+  }
+
+  /// Lists fids in their places and lets occurrences and updates say where rows and gradients begin.
+  private func fill(pulled: Int, pushed: Int) {
     pulledFids.removeAll()
     pushedFids.removeAll()
     let pulledFids = pulledFids.extend(by: pulled)
     let pushedFids = pushedFids.extend(by: pushed)
+    _ = states.extend(by: rows.count)
     deduplicator.fids.withUnsafeBufferPointer { fids in
       // Groups of numbers are needed for the gradients first.
       for index in 0..<updates.count {
-        let number = Int(updates.start[index].row)
-        let group = Int(rows.start[number])
-        let place = pushPlaces.start[group]
-        pushPlaces.start[group] = place &+ 1
-        pushedFids[Int(place)] = fids[number]
-        updates.start[index].gradient = place
+        let number = Int(updates.start[index].weights)
+        let group = groups.start + Int(rows.start[number])
+        pushedFids[Int(group.pointee.pushed)] = fids[number]
+        updates.start[index].gradient = group.pointee.gradient
+        group.pointee.pushed &+= 1
+        group.pointee.gradient &+= group.pointee.width
       }
       for number in 0..<rows.count {
-        let group = Int(rows.start[number])
-        let place = pullPlaces.start[group]
-        pullPlaces.start[group] = place &+ 1
-        pulledFids[Int(place)] = fids[number]
-        rows.start[number] = place
+        let group = groups.start + Int(rows.start[number])
+        pulledFids[Int(group.pointee.pulled)] = fids[number]
+        rows.start[number] = group.pointee.weights
+        states.start[number] = group.pointee.state
+        group.pointee.pulled &+= 1
+        group.pointee.weights &+= group.pointee.width
+        group.pointee.state &+= group.pointee.stateWidth
       }
     }
-    for index in 0..<updates.count { updates.start[index].row = rows.start[Int(updates.start[index].row)] }
+    for index in 0..<updates.count {
+      let number = Int(updates.start[index].weights)
+      updates.start[index].weights = rows.start[number]
+      updates.start[index].state = states.start[number]
+    }
     for index in 0..<occurrences.count {
       occurrences.start[index] = rows.start[Int(occurrences.start[index])]
       gradientRows.start[index] = updates.start[Int(gradientRows.start[index])].gradient

@@ -15,12 +15,10 @@ final class TrainingStep {
   private let microBatchSize: Int
   private let keepsOutcomes: Bool
   private let network: Network
-  private let width: Int
   private let taskCount: Int
   private let batchRows: BatchRows
-  /// By slot table. Empty if batches are not divided.
+  /// By slot table.
   private let updaters: [RowUpdater]
-  private let stateStride: Int
   /// Of each server, by shard: the dense table's section and, one section's behind the other's, the numbers of its chunks.
   private let denseSections: [[RowSection]]
   private let denseChunks: [[Int]]
@@ -61,13 +59,9 @@ final class TrainingStep {
     self.microBatchSize = microBatchSize
     self.keepsOutcomes = keepsOutcomes
     network = tables.makeNetwork()
-    width = tables.shape.rowWidth
     taskCount = tables.shape.tasks
     batchRows = BatchRows(tables: tables, map: map)
-    let slotLayouts = tables.layouts.prefix(tables.slotTableCount)
-    let stateStride = slotLayouts.reduce(0) { max($0, $1.copiedStateWidth) }
-    self.stateStride = stateStride
-    updaters = slotLayouts.map { RowUpdater(layout: $0, stateStride: stateStride) }
+    updaters = tables.layouts.prefix(tables.slotTableCount).map { RowUpdater(layout: $0) }
     received = Array(repeating: false, count: map.serverCount)
     audit = tables.auditTable.map { OccurrenceCounts(table: $0, map: map) }
     var byShard: [Int: [Int]] = [:]
@@ -98,9 +92,9 @@ final class TrainingStep {
       slice.batch.fids.withUnsafeBufferPointer { audit?.count(UnsafeBufferPointer(rebasing: $0[slice.fidRange])) }
     }
     copyLabels(slice)
-    rows.reserve(batchRows.pulledFids.count * width)
-    if hasSteps { states.reserve(batchRows.pulledFids.count * stateStride) }
-    rowGradients.reserve(batchRows.pushedFids.count * width)
+    rows.reserve(batchRows.weightCount)
+    states.reserve(batchRows.stateCount)
+    rowGradients.reserve(batchRows.gradientCount)
     awaited = map.serverCount
     for server in received.indices { received[server] = false }
   }
@@ -139,17 +133,18 @@ final class TrainingStep {
 
   /// Bytes of `encodePull`, or a little more.
   func pullByteCount(_ server: ServerID) -> Int {
-    let sections = batchRows.pullSections[server.value].count + denseSections[server.value].count
-    return 16 + sections * 8 + (batchRows.pullRanges[server.value].count + denseChunks[server.value].count) * 8
+    let share = batchRows.shares[server.value]
+    let sections = share.pullSections.count + denseSections[server.value].count
+    return 16 + sections * 8 + (share.pulled.count + denseChunks[server.value].count) * 8
   }
 
   /// The `PULL` for one server. Servers without embedding rows are asked for their dense chunks all the same.
   func encodePull(_ server: ServerID, into writer: inout BinaryWriter) {
-    let range = batchRows.pullRanges[server.value]
+    let share = batchRows.shares[server.value]
     writer.write(PullRequest.version)
-    RowSectionsCodec.encode(
-      batchRows.pullSections[server.value], denseSections[server.value], into: &writer)
-    writer.write(fids: UnsafeBufferPointer(start: batchRows.pulledFids.start + range.lowerBound, count: range.count))
+    RowSectionsCodec.encode(share.pullSections, denseSections[server.value], into: &writer)
+    writer.write(
+      fids: UnsafeBufferPointer(start: batchRows.pulledFids.start + share.pulled.lowerBound, count: share.pulled.count))
     writeDenseFids(server, into: &writer)
   }
 
@@ -163,9 +158,8 @@ final class TrainingStep {
   /// - Returns: Whether all servers have answered.
   func accept(_ reply: UnsafeRawBufferPointer, from server: ServerID) throws(ClusterError) -> Bool {
     let denseChunks = denseChunks[server.value]
-    let expected = batchRows.pullSections[server.value].reduce(denseChunks.count * DenseLayout.chunkWidth) {
-      $0 + $1.count * (width + ($1.withState ? tables.layouts[$1.table].copiedStateWidth : 0))
-    }
+    let share = batchRows.shares[server.value]
+    let expected = denseChunks.count * DenseLayout.chunkWidth + share.weights.count + share.states.count
     guard reply.count == expected * 4, !received[server.value] else {
       throw ClusterError(
         .mismatch, "server \(server) answered a pull with \(reply.count) bytes, \(expected * 4) were expected once")
@@ -178,18 +172,16 @@ final class TrainingStep {
       UnsafeMutableRawPointer(target).copyMemory(from: from, byteCount: count * 4)
       source = from + count * 4
     }
-    var row = batchRows.pullRanges[server.value].lowerBound
-    for section in batchRows.pullSections[server.value] {
-      take(section.count * width, to: rows.start + row * width)
+    var (weight, state) = (share.weights.lowerBound, share.states.lowerBound)
+    for section in share.pullSections {
+      let count = section.count * batchRows.widths[section.table]
+      take(count, to: rows.start + weight)
+      weight += count
       if section.withState {
-        let stateWidth = tables.layouts[section.table].copiedStateWidth
-        if stateWidth == stateStride {
-          take(section.count * stateWidth, to: states.start + row * stateStride)
-        } else {
-          for number in row..<row + section.count { take(stateWidth, to: states.start + number * stateStride) }
-        }
+        let count = section.count * batchRows.stateWidths[section.table]
+        take(count, to: states.start + state)
+        state += count
       }
-      row += section.count
     }
     for chunk in denseChunks { take(DenseLayout.chunkWidth, to: parameters.start + chunk * DenseLayout.chunkWidth) }
     return awaited == 0
@@ -208,7 +200,7 @@ final class TrainingStep {
   /// Predicts each example, notes the prediction, then learns from it, a micro-batch at a time. All servers must have answered.
   func compute() {
     precondition(awaited == 0)
-    rowGradients.start.update(repeating: 0, count: batchRows.pushedFids.count * width)
+    rowGradients.start.update(repeating: 0, count: batchRows.gradientCount)
     parameterGradients.start.update(repeating: 0, count: tables.denseLayout.parameterCount)
     logitGradients.reserve(min(microBatchSize, examples) * taskCount)
     batchLogits.reserve(examples * taskCount)
@@ -293,28 +285,28 @@ final class TrainingStep {
 
   /// Bytes of `encodePush`, or a little more.
   func pushByteCount(_ server: ServerID) -> Int {
-    let rows = batchRows.pushRanges[server.value].count
+    let share = batchRows.shares[server.value]
     let auditRows = audit?.sections[server.value].reduce(0) { $0 + $1.count } ?? 0
     let chunks = denseChunks[server.value].count
     let sections =
-      batchRows.pushSections[server.value].count + (audit?.sections[server.value].count ?? 0)
-      + denseSections[server.value].count
-    return 64 + taskCount * (20 + 2 * examples) + sections * 8 + rows * (8 + 4 * width) + auditRows * 12
-      + chunks * (8 + 4 * DenseLayout.chunkWidth)
+      share.pushSections.count + (audit?.sections[server.value].count ?? 0) + denseSections[server.value].count
+    return 64 + taskCount * (20 + 2 * examples) + sections * 8 + share.pushed.count * 8 + share.gradients.count * 4
+      + auditRows * 12 + chunks * (8 + 4 * DenseLayout.chunkWidth)
   }
 
   /// The body of one server's `PUSH`.
   func encodePush(_ server: ServerID, reportsHere: Bool, into writer: inout BinaryWriter) {
-    let range = batchRows.pushRanges[server.value]
+    let share = batchRows.shares[server.value]
     PushRequest.encodeHead(minutes: minutes, report: reportsHere ? report : nil, into: &writer)
     RowSectionsCodec.encode(
-      batchRows.pushSections[server.value], audit?.sections[server.value] ?? [],
-      denseSections[server.value], into: &writer)
-    writer.write(fids: UnsafeBufferPointer(start: batchRows.pushedFids.start + range.lowerBound, count: range.count))
+      share.pushSections, audit?.sections[server.value] ?? [], denseSections[server.value], into: &writer)
+    writer.write(
+      fids: UnsafeBufferPointer(start: batchRows.pushedFids.start + share.pushed.lowerBound, count: share.pushed.count))
     audit?.writeFids(server, into: &writer)
     writeDenseFids(server, into: &writer)
     writer.write(
-      floats: UnsafeBufferPointer(start: rowGradients.start + range.lowerBound * width, count: range.count * width))
+      floats: UnsafeBufferPointer(
+        start: rowGradients.start + share.gradients.lowerBound, count: share.gradients.count))
     audit?.writeGradients(server, into: &writer)
     for chunk in denseChunks[server.value] {
       writer.write(

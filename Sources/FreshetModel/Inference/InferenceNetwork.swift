@@ -24,7 +24,7 @@ public final class InferenceNetwork {
   public let sides: FeatureSides
   /// Floats of a part.
   public let partStride: Int
-  /// Floats from one row of `addPart`'s rows to the next: a row's weights with what fills them up to vectors.
+  /// Floats from one row of `computeParts`' rows to the next: the weights of the widest rows with what fills them up to vectors.
   public let rowStride: Int
   let layout: DenseLayout
   /// By `RowSide`.
@@ -50,9 +50,9 @@ public final class InferenceNetwork {
     let inputColumn = first[0].weights.paddedColumns
     columns = inputColumn + firstLayer.inputColumns
     rectifiedColumns = firstLayer.rectifiedColumns
-    factorColumns = shape.hasFactorizationMachine ? first[0].paddedFactors : 0
+    factorColumns = SideNetwork.padded(shape.factorizedWidth)
     partStride = columns + factorColumns + 8
-    rowStride = (shape.rowWidth + 7) & ~7
+    rowStride = SideNetwork.padded(shape.largestRowWidth)
     joined = RowBlock(stride: columns)
     switch shape.body {
     case .plain where shape.hidden.isEmpty: body = .linear

@@ -5,13 +5,20 @@ final class SideNetwork {
   /// Rows that are pooled before they are multiplied.
   private static let block = 32
 
+  private struct Slot {
+    let pooling: SlotSpec.Pooling
+    let factors: Int
+    let isFactorized: Bool
+    /// Of its vector in one row's input here, where vectors are filled up, and among the vectors of all slots.
+    let offset: Int
+    let wholeOffset: Int
+  }
+
   let weights: PackedMatrix
-  /// Factors of a slot, filled up to vectors of eight.
-  let paddedFactors: Int
   private let shape: NetworkShape
   private let side: FeatureSides.Side
   private let first: FirstLayer
-  private let pooling: [SlotSpec.Pooling]
+  private let slots: [Slot]
   /// Whether pooled vectors are input of the layer.
   private let readsVectors: Bool
   /// Of one row's input, a multiple of 8.
@@ -23,14 +30,22 @@ final class SideNetwork {
     self.shape = shape
     self.side = side
     self.first = first
-    self.pooling = side.slots.map { pooling[$0] }
+    var offset = 0
+    slots = side.slots.map { slot in
+      defer { offset += SideNetwork.padded(shape.factors[slot]) }
+      return Slot(
+        pooling: pooling[slot], factors: shape.factors[slot], isFactorized: shape.factorizedSlots.contains(slot),
+        offset: offset, wholeOffset: shape.vectorOffsets[slot])
+    }
     readsVectors = shape.readsVectors
-    paddedFactors = (shape.factors + 7) & ~7
-    denseOffset = readsVectors ? side.slots.count * paddedFactors : 0
+    denseOffset = readsVectors ? offset : 0
     weights = PackedMatrix(rows: denseOffset + side.dense.count, columns: first.columns)
-    inputStride = (weights.rows + 7) & ~7
+    inputStride = Self.padded(weights.rows)
     input = AlignedFloats(count: Self.block * inputStride)
   }
+
+  /// So many floats filled up to vectors of eight.
+  static func padded(_ floats: Int) -> Int { (floats + 7) & ~7 }
 
   /// Takes the first layer's weights, of all blocks.
   /// - Parameter includesBiases: Whether this side adds the biases.
@@ -43,8 +58,8 @@ final class SideNetwork {
           row, column: block.column, parameters + tensor.offset + source * tensor.columns, count: tensor.columns)
       }
       if readsVectors {
-        for (number, slot) in side.slots.enumerated() {
-          for factor in 0..<shape.factors { set(number * paddedFactors + factor, from: slot * shape.factors + factor) }
+        for slot in slots {
+          for factor in 0..<slot.factors { set(slot.offset + factor, from: slot.wholeOffset + factor) }
         }
       }
       for (number, feature) in side.dense.enumerated() { set(denseOffset + number, from: vectorRows + feature) }
@@ -66,7 +81,7 @@ final class SideNetwork {
       for number in first..<end {
         let target = input.start + (number &- first) &* inputStride
         pool(
-          rows, rowStride, starts + number &* (side.slots.count &+ 1), into: target, sums: parts[number] + sumsOffset,
+          rows, rowStride, starts + number &* (slots.count &+ 1), into: target, sums: parts[number] + sumsOffset,
           factorColumns: factorColumns)
         for feature in 0..<side.dense.count {
           target[denseOffset &+ feature] = dense[number &* side.dense.count &+ feature]
@@ -83,8 +98,9 @@ final class SideNetwork {
   @inline(__always)
   private func copyInput(_ input: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>) {
     target.update(repeating: 0, count: first.inputColumns)
-    for number in 0..<side.slots.count {
-      (target + side.slots[number] &* shape.factors).update(from: input + number &* paddedFactors, count: shape.factors)
+    for number in 0..<slots.count {
+      let slot = slots[number]
+      (target + slot.wholeOffset).update(from: input + slot.offset, count: slot.factors)
     }
     let dense = target + shape.vectorWidth
     for number in 0..<side.dense.count { dense[side.dense[number]] = input[denseOffset &+ number] }
@@ -103,31 +119,33 @@ final class SideNetwork {
     }
     var linear: Float = 0
     var squares = SIMD8<Float>.zero
-    for slot in 0..<side.slots.count {
-      let first = Int(starts[slot])
-      let end = Int(starts[slot &+ 1])
-      let scale = pooling[slot].scale(end &- first)
-      let vector = UnsafeMutableRawPointer(target + slot &* paddedFactors)
+    for number in 0..<slots.count {
+      let slot = slots[number]
+      let factors = slot.factors
+      let first = Int(starts[number])
+      let end = Int(starts[number &+ 1])
+      let scale = slot.pooling.scale(end &- first)
+      let vector = UnsafeMutableRawPointer(target + slot.offset)
       var column = 0
-      while column < shape.factors {
+      while column < factors {
         var sum = SIMD8<Float>.zero
         for position in first..<end {
           let address = rows + (position &* rowStride &+ column)
           let values =
-            shape.factors &- column >= 8
+            factors &- column >= 8
             ? UnsafeRawPointer(address).loadUnaligned(as: SIMD8<Float>.self)
-            : fi_load_first8(address, Int32(truncatingIfNeeded: shape.factors &- column))
+            : fi_load_first8(address, Int32(truncatingIfNeeded: factors &- column))
           sum = fi_fma8(values, SIMD8(repeating: scale), sum)
         }
         if readsVectors { vector.storeBytes(of: sum, toByteOffset: column &* 4, as: SIMD8<Float>.self) }
-        if factorColumns > 0 {
+        if slot.isFactorized {
           let total = sumBytes.loadUnaligned(fromByteOffset: column &* 4, as: SIMD8<Float>.self) + sum
           sumBytes.storeBytes(of: total, toByteOffset: column &* 4, as: SIMD8<Float>.self)
           squares = fi_fma8(sum, sum, squares)
         }
         column &+= 8
       }
-      for position in first..<end { linear += scale * rows[position &* rowStride &+ shape.factors] }
+      for position in first..<end { linear += scale * rows[position &* rowStride &+ factors] }
     }
     sums[factorColumns] = linear - 0.5 * fi_sum8(squares)
   }

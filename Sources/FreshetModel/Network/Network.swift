@@ -31,7 +31,9 @@ public final class Network {
     readsVectors = shape.readsVectors
     self.pooling = PoolingLayer(factors: shape.factors, pooling: pooling)
     factorization =
-      shape.hasFactorizationMachine ? FactorizationLayer(slots: shape.slots, factors: shape.factors) : nil
+      shape.hasFactorizationMachine
+      ? FactorizationLayer(
+        offsets: shape.factorizedSlots.map { shape.vectorOffsets[$0] }, factors: shape.factorizedWidth) : nil
     body = NetworkBody(shape: shape, layout: layout)
   }
 
@@ -54,7 +56,7 @@ public final class Network {
   /// Propagates the loss's gradient back; call right after `forward` with the same batch and parameters.
   /// - Parameters:
   ///   - logitGradients: ∂loss/∂logit, row-major `count × tasks`.
-  ///   - rowGradients: Of the width of `batch.rows`, its rows numbered as `batch.gradientRows` says; added to.
+  ///   - rowGradients: Of rows where `batch.gradientRows` says; added to.
   ///   - parameterGradients: `layout.parameterCount` floats; added to.
   public func backward(
     _ batch: NetworkInput, parameters: UnsafePointer<Float>, logitGradients: UnsafePointer<Float>,

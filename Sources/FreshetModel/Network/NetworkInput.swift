@@ -3,11 +3,11 @@
 /// All pointers are borrowed for the duration of a call.
 public struct NetworkInput {
   public let count: Int
-  /// Row-major `rowCount × (factors + 1)`.
+  /// Rows one behind the other, each as wide as its slot's factors and one more.
   public let rows: UnsafePointer<Float>
-  /// Row numbers, grouped by example and slot.
+  /// Where in `rows` each occurrence's row begins, in floats; grouped by example and slot.
   public let occurrences: UnsafePointer<Int32>
-  /// For each occurrence, the row of the gradients that its gradient is added to. The same numbers as `occurrences`, unless
+  /// For each occurrence, where in the rows' gradients its gradient is added, in floats. The same numbers as `occurrences`, unless
   /// gradients of a row are to be kept apart by micro-batch.
   public let gradientRows: UnsafePointer<Int32>
   /// `count × slots + 1` positions in `occurrences`: those of example `e`, slot `s` begin at `starts[e × slots + s]`.

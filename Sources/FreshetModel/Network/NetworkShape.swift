@@ -8,7 +8,7 @@ import FreshetCore
 ///
 ///     logit_t = Σ l_s + FM(v) + body_t(v ‖ x),   FM(v) = ½ Σ_k ((Σ_s v_sk)² − Σ_s v_sk²)
 ///
-/// where FM is present if `hasFactorizationMachine`. A plain body is `bias_t + head_t · MLP(v ‖ x)`, with ReLU layers; without
+/// where FM is present if `hasFactorizationMachine`, over `factorizedSlots`. A plain body is `bias_t + head_t · MLP(v ‖ x)`, with ReLU layers; without
 /// any, its heads see `x` alone.
 public struct NetworkShape: Sendable, Equatable {
   /// What is computed from the pooled vectors and the dense features.
@@ -25,17 +25,20 @@ public struct NetworkShape: Sendable, Equatable {
     case mixture(experts: Int, expert: [Int], tower: [Int])
   }
 
-  public let slots: Int
-  /// Factors of an embedding; a row has `factors + 1` weights, the last one linear. 0 for logistic regression.
-  public let factors: Int
+  /// By slot, the factors of an embedding; a row has one weight more, the last one linear. 0 for a slot of linear weights only.
+  public let factors: [Int]
+  /// By slot, where its factors begin among those of all slots, and one more: where the last ones end.
+  public let vectorOffsets: [Int]
   public let denseFeatures: Int
   /// Widths of the ReLU layers that all tasks share.
   public let hidden: [Int]
-  public let hasFactorizationMachine: Bool
+  /// The slots whose vectors the factorization machine multiplies, ascending; all have the same number of factors. None: there
+  /// is none.
+  public let factorizedSlots: [Int]
   public let body: Body
   public let tasks: Int
 
-  /// A plain body.
+  /// A plain body over slots of one dimension.
   public init(
     slots: Int, factors: Int, denseFeatures: Int, hidden: [Int], hasFactorizationMachine: Bool, tasks: Int
   ) {
@@ -44,10 +47,22 @@ public struct NetworkShape: Sendable, Equatable {
       hasFactorizationMachine: hasFactorizationMachine, body: .plain, tasks: tasks)
   }
 
+  /// Slots of one dimension, all of which the factorization machine multiplies.
   public init(
     slots: Int, factors: Int, denseFeatures: Int, hidden: [Int], hasFactorizationMachine: Bool, body: Body, tasks: Int
   ) {
-    precondition(slots >= 0 && factors >= 0 && denseFeatures >= 0 && tasks >= 1 && hidden.allSatisfy { $0 > 0 })
+    self.init(
+      factors: Array(repeating: factors, count: slots),
+      factorizedSlots: hasFactorizationMachine ? Array(0..<slots) : [], denseFeatures: denseFeatures, hidden: hidden,
+      body: body, tasks: tasks)
+  }
+
+  public init(
+    factors: [Int], factorizedSlots: [Int], denseFeatures: Int, hidden: [Int], body: Body, tasks: Int
+  ) {
+    precondition(factors.allSatisfy { $0 >= 0 } && denseFeatures >= 0 && tasks >= 1 && hidden.allSatisfy { $0 > 0 })
+    precondition(zip(factorizedSlots, factorizedSlots.dropFirst()).allSatisfy { $0 < $1 })
+    precondition(factorizedSlots.allSatisfy { factors[$0] == factors[factorizedSlots[0]] })
     switch body {
     case .plain: break
     case .cross(let layers, let rank, _): precondition(layers >= 1 && rank ?? 1 >= 1)
@@ -55,18 +70,23 @@ public struct NetworkShape: Sendable, Equatable {
     case .mixture(let experts, let expert, let tower):
       precondition(experts >= 1 && !expert.isEmpty && (expert + tower).allSatisfy { $0 > 0 } && hidden.isEmpty)
     }
-    self.slots = slots
     self.factors = factors
+    vectorOffsets = factors.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
     self.denseFeatures = denseFeatures
     self.hidden = hidden
-    self.hasFactorizationMachine = hasFactorizationMachine
+    self.factorizedSlots = factorizedSlots
     self.body = body
     self.tasks = tasks
   }
 
-  public var rowWidth: Int { factors + 1 }
+  public var slots: Int { factors.count }
+  public var hasFactorizationMachine: Bool { !factorizedSlots.isEmpty }
+  /// Of the vectors that the factorization machine multiplies; 0 without one.
+  public var factorizedWidth: Int { factorizedSlots.first.map { factors[$0] } ?? 0 }
+  /// Weights of the widest rows.
+  public var largestRowWidth: Int { (factors.max() ?? 0) + 1 }
   /// All slots' factors.
-  public var vectorWidth: Int { slots * factors }
+  public var vectorWidth: Int { vectorOffsets[factors.count] }
 
   /// Whether the body computes on the pooled vectors, and not on the dense features alone.
   public var readsVectors: Bool { !hidden.isEmpty || body != .plain }

@@ -3,7 +3,7 @@ public struct NetworkSpec: Sendable, Equatable {
   public enum Kind: String, Sendable, CaseIterable {
     /// Linear weights and a bias.
     case logistic
-    /// The same and the pairwise dot products of the slots' factors (Rendle 2010).
+    /// The same and the pairwise dot products of slots' factors (Rendle 2010).
     case fm
     /// The same and a multilayer perceptron over the factors (Guo et al. 2017).
     case deepFM
@@ -26,6 +26,9 @@ public struct NetworkSpec: Sendable, Equatable {
 
   /// Default: `deepFM`.
   public var kind: Kind
+  /// Positions in `ModelSpec.slots`: those whose factors `fm` and `deepFM` multiply with each other, two at least, whose tables have
+  /// one dimension. Default: nil, all slots, as for the other kinds.
+  public var factorizedSlots: [Int]?
   /// Units of the hidden layers that all tasks share, first to last, each in `1...4096`, at most 8 layers. `deepFM` and `towers` have
   /// one at least, `dcn` may have some, the others have none.
   public var hidden: [Int]
@@ -45,11 +48,12 @@ public struct NetworkSpec: Sendable, Equatable {
   public var optimizer: OptimizerSpec
 
   public init(
-    kind: Kind = .deepFM, hidden: [Int] = [], crossLayers: Int = 0, crossRank: Int? = nil,
-    crossStructure: CrossStructure = .parallel, experts: Int = 0, expertHidden: [Int] = [], towerHidden: [Int] = [],
-    optimizer: OptimizerSpec = .standard
+    kind: Kind = .deepFM, factorizedSlots: [Int]? = nil, hidden: [Int] = [], crossLayers: Int = 0,
+    crossRank: Int? = nil, crossStructure: CrossStructure = .parallel, experts: Int = 0, expertHidden: [Int] = [],
+    towerHidden: [Int] = [], optimizer: OptimizerSpec = .standard
   ) {
     self.kind = kind
+    self.factorizedSlots = factorizedSlots
     self.hidden = hidden
     self.crossLayers = crossLayers
     self.crossRank = crossRank
@@ -59,6 +63,10 @@ public struct NetworkSpec: Sendable, Equatable {
     self.towerHidden = towerHidden
     self.optimizer = optimizer
   }
+}
+
+extension NetworkSpec {
+  var hasFactorizationMachine: Bool { kind == .fm || kind == .deepFM }
 }
 
 extension NetworkShape {
@@ -76,8 +84,9 @@ extension NetworkShape {
         .mixture(experts: network.experts, expert: network.expertHidden, tower: network.towerHidden)
       }
     self.init(
-      slots: model.slots.count, factors: model.tables[model.slots[0].table].dimension,
-      denseFeatures: model.denseFeatures.count, hidden: network.hidden,
-      hasFactorizationMachine: network.kind == .fm || network.kind == .deepFM, body: body, tasks: model.tasks.count)
+      factors: model.slots.map { model.tables[$0.table].dimension },
+      factorizedSlots: network.hasFactorizationMachine
+        ? network.factorizedSlots?.sorted() ?? Array(model.slots.indices) : [],
+      denseFeatures: model.denseFeatures.count, hidden: network.hidden, body: body, tasks: model.tasks.count)
   }
 }

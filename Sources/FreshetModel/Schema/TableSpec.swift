@@ -12,7 +12,7 @@ public struct TableSpec: Sendable, Equatable {
   /// Unique in the model, 1...255 bytes of UTF-8.
   public var name: String
   /// The factors of an embedding, in `0...512`; 0 for a table of linear weights only. The linear weight that every
-  /// network keeps for each fid comes on top of it.
+  /// network keeps for each fid comes on top of it. Slots of one model may have tables of different dimensions.
   public var dimension: Int
   /// Default: `OptimizerSpec.standard`.
   public var optimizer: OptimizerSpec

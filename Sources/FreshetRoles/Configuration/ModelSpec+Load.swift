@@ -44,7 +44,7 @@ extension ModelSpec {
           defaultValue: Float(try feature.double("default", default: 0, in: -1e30...1e30))))
       try feature.finish()
     }
-    let network = try Self.network(section.section("network"))
+    let network = try Self.network(section.section("network"), slots: slots, tables: tables)
     self.init(
       name: name, userKey: try position(section.string("user_key"), section, "user_key"),
       itemKey: try position(section.string("item_key"), section, "item_key"), fields: fields, slots: slots,

@@ -1,10 +1,12 @@
 import FreshetModel
 
 extension ModelSpec {
-  static func network(_ section: YAMLSection) throws(ConfigurationError) -> NetworkSpec {
+  static func network(
+    _ section: YAMLSection, slots: [SlotSpec], tables: [TableSpec]
+  ) throws(ConfigurationError) -> NetworkSpec {
     let kind = try section.choice("kind", default: NetworkSpec.Kind.deepFM)
     let network = NetworkSpec(
-      kind: kind, hidden: try section.ints("hidden", default: []),
+      kind: kind, factorizedSlots: try factorizedSlots(section, slots), hidden: try section.ints("hidden", default: []),
       crossLayers: try section.int(
         "cross_layers", default: kind == .dcn ? 2 : 0, in: kind == .dcn ? 1...Limits.crossLayers : 0...Int.max),
       crossRank: try section.optionalInt("cross_rank", in: 1...Limits.hiddenUnits),
@@ -17,11 +19,27 @@ extension ModelSpec {
     try section.finish()
     do {
       try network.validateSizes()
+      try network.validateSlots(slots, tables: tables)
     } catch {
       let path = error.path.dropFirst("network.".count)
       throw section.error(String(path.prefix { $0 != "[" }), String(error.message.dropFirst(error.path.count + 2)))
     }
     return network
+  }
+
+  private static func factorizedSlots(
+    _ section: YAMLSection, _ slots: [SlotSpec]
+  ) throws(ConfigurationError) -> [Int]? {
+    let names = try section.optionalStrings("fm_slots")
+    guard let names else { return nil }
+    var positions: [Int] = []
+    for name in names {
+      guard let position = slots.firstIndex(where: { $0.name == name }) else {
+        throw section.error("fm_slots", "`\(name)` is not among model.slots")
+      }
+      positions.append(position)
+    }
+    return positions
   }
 
   private static func crossStructure(

@@ -174,23 +174,32 @@ final class YAMLSection {
   }
 
   func strings(_ key: String, default fallback: [String]) throws(ConfigurationError) -> [String] {
-    asked.insert(key)
-    let values: [String]
-    if let override = source.override(path + [key]) {
-      values = override.split(separator: ",").map(String.init)
-    } else if let node = value(key) {
-      guard case .sequence(let sequence) = node else { throw error(key, "must be a list") }
-      var texts: [String] = []
-      for element in sequence {
-        guard let text = element.scalar?.string else { throw error(key, "must be a list of plain values") }
-        texts.append(text)
-      }
-      values = texts
-    } else {
-      values = fallback
-    }
-    source.note(path + [key], "[" + values.map(Self.quoted).joined(separator: ", ") + "]")
+    let values = try list(key) ?? fallback
+    note(key, values)
     return values
+  }
+
+  func optionalStrings(_ key: String) throws(ConfigurationError) -> [String]? {
+    let values = try list(key)
+    if let values { note(key, values) } else { source.note(path + [key], "null") }
+    return values
+  }
+
+  private func note(_ key: String, _ values: [String]) {
+    source.note(path + [key], "[" + values.map(Self.quoted).joined(separator: ", ") + "]")
+  }
+
+  private func list(_ key: String) throws(ConfigurationError) -> [String]? {
+    asked.insert(key)
+    if let override = source.override(path + [key]) { return override.split(separator: ",").map(String.init) }
+    guard let node = value(key), !node.isNull else { return nil }
+    guard case .sequence(let sequence) = node else { throw error(key, "must be a list") }
+    var texts: [String] = []
+    for element in sequence {
+      guard let text = element.scalar?.string else { throw error(key, "must be a list of plain values") }
+      texts.append(text)
+    }
+    return texts
   }
 
   func doubles(_ key: String) throws(ConfigurationError) -> [Double] {

@@ -55,8 +55,10 @@ public struct ExperimentSettings: Sendable {
   func setup(_ log: ExampleLog) -> String {
     let network = model.network.kind.rawValue
     let hidden = model.network.hidden.isEmpty ? "" : " \(model.network.hidden)"
+    let dimensions = Set(model.slots.map { model.tables[$0.table].dimension }).sorted(by: >)
     return "\(grouped(log.count)) ratings in the order of time; \(network)\(hidden), dimension "
-      + "\(model.tables[0].dimension); batches of \(batchSize), steps of \(min(batchSize, microBatchSize)); "
+      + dimensions.map(String.init).joined(separator: "/")
+      + "; batches of \(batchSize), steps of \(min(batchSize, microBatchSize)); "
       + "\(seeds) \(seeds == 1 ? "seed" : "seeds")."
   }
 }

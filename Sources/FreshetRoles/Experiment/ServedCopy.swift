@@ -32,7 +32,7 @@ final class ServedCopy {
 
   /// The logits of a batch, row-major `examples × tasks`, valid until the next call.
   func logits(_ batch: ExampleBatch) -> UnsafeBufferPointer<Float> {
-    let width = tables.shape.rowWidth
+    let width = tables.shape.largestRowWidth
     rows.reserve(batch.fids.count * width)
     reader.read { view in
       if denseVersion != view.denseVersion {
@@ -51,7 +51,7 @@ final class ServedCopy {
         }
       }
     }
-    while occurrences.count < max(1, batch.fids.count) { occurrences.append(Int32(occurrences.count)) }
+    while occurrences.count < max(1, batch.fids.count) { occurrences.append(Int32(occurrences.count * width)) }
     let dense = batch.dense.isEmpty ? [0] : batch.dense
     let logits = occurrences.withUnsafeBufferPointer { occurrences in
       batch.slotStarts.withUnsafeBufferPointer { starts in

@@ -41,6 +41,12 @@ struct TestModel {
       dimension: 3, denseFeatures: 2, network: NetworkSpec(kind: .deepFM, hidden: [18, 4], optimizer: adagrad),
       tasks: ["click", "buy"], optimizers: [adagrad, .sgd(learningRate: 0.1)], deviation: 0.2))
 
+  /// The same with tables of different dimensions, of which the factorization machine multiplies one.
+  static let mixed = deep.changed {
+    $0.tables[1].dimension = 5
+    $0.network.factorizedSlots = [0, 2]
+  }
+
   /// As little arithmetic as possible, for the runs that count. Initial weights are 0.
   static let tiny = TestModel(
     spec(

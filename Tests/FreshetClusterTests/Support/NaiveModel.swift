@@ -85,19 +85,17 @@ struct NaiveModel {
     var vectors: [[Double]] = []
     var wide = 0.0
     for (slot, fids) in example.slots.enumerated() {
-      var vector = [Double](repeating: 0, count: shape.factors)
+      var vector = [Double](repeating: 0, count: shape.factors[slot])
       for fid in fids {
         let row = weights(Key(table: model.tables.tableOfSlot[slot], fid: fid))
-        for k in 0..<shape.factors { vector[k] += scale(slot, fids.count) * row[k] }
-        wide += scale(slot, fids.count) * row[shape.factors]
+        for k in vector.indices { vector[k] += scale(slot, fids.count) * row[k] }
+        wide += scale(slot, fids.count) * row[vector.count]
       }
       vectors.append(vector)
     }
-    if shape.hasFactorizationMachine {
-      for a in vectors.indices {
-        for b in vectors.indices where b > a {
-          for k in 0..<shape.factors { wide += vectors[a][k] * vectors[b][k] }
-        }
+    for a in shape.factorizedSlots {
+      for b in shape.factorizedSlots where b > a {
+        for k in vectors[a].indices { wide += vectors[a][k] * vectors[b][k] }
       }
     }
     var layers = [(shape.hidden.isEmpty ? [] : vectors.flatMap(\.self)) + example.dense.map(Double.init)]
@@ -186,15 +184,16 @@ struct NaiveModel {
     for (slot, fids) in example.slots.enumerated() {
       for fid in fids {
         let key = Key(table: model.tables.tableOfSlot[slot], fid: fid)
-        var gradient = rowGradients[key] ?? [Double](repeating: 0, count: shape.factors + 1)
-        for k in 0..<shape.factors {
-          var g = shape.hidden.isEmpty ? 0 : above[slot * shape.factors + k]
-          if shape.hasFactorizationMachine {
-            for other in pass.vectors.indices where other != slot { g += wide * pass.vectors[other][k] }
+        let factors = shape.factors[slot]
+        var gradient = rowGradients[key] ?? [Double](repeating: 0, count: factors + 1)
+        for k in 0..<factors {
+          var g = shape.hidden.isEmpty ? 0 : above[shape.factors[..<slot].reduce(0, +) + k]
+          if shape.factorizedSlots.contains(slot) {
+            for other in shape.factorizedSlots where other != slot { g += wide * pass.vectors[other][k] }
           }
           gradient[k] += scale(slot, fids.count) * g
         }
-        gradient[shape.factors] += scale(slot, fids.count) * wide
+        gradient[factors] += scale(slot, fids.count) * wide
         rowGradients[key] = gradient
       }
     }

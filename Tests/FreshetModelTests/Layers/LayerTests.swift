@@ -11,28 +11,36 @@ import Testing
       biases: .init(name: "b", offset: offset + inputs * outputs, rows: 1, columns: outputs, initialBound: 0))
   }
 
-  @Test(arguments: SlotSpec.Pooling.allCases)
-  func poolingAgreesWithItsDefinition(pooling: SlotSpec.Pooling) {
-    let (factors, slots, examples) = (5, 3, 4)
+  @Test(arguments: SlotSpec.Pooling.allCases, [[5, 5, 5], [3, 0, 9]])
+  func poolingAgreesWithItsDefinition(pooling: SlotSpec.Pooling, factors: [Int]) {
+    let examples = 4
     // Slots of 0 to 4 rows, rows in several slots and twice in one.
     let members = [[[0], [1, 2, 2], []], [[3, 4], [], [0]], [[5], [6], [1, 3, 5, 6]], [[], [], []]]
+    // Slots of one dimension share their seven rows.
+    let isShared = Set(factors).count == 1
+    func rowStart(_ row: Int, ofSlot slot: Int) -> Int {
+      (isShared ? 0 : factors[..<slot].reduce(0) { $0 + 7 * ($1 + 1) }) + row * (factors[slot] + 1)
+    }
+    let width = factors.reduce(0, +)
     var random = RandomValues(seed: 3)
     let check = GradientCheck(
-      variables: random.values(7 * (factors + 1)), outputWeights: random.values(examples * (slots * factors + 1)))
-    let occurrences = members.joined().joined().map { Int32($0) }
+      variables: random.values(rowStart(7, ofSlot: 2)), outputWeights: random.values(examples * (width + 1)))
+    let occurrences = members.flatMap { slots in
+      slots.enumerated().flatMap { slot, rows in rows.map { Int32(rowStart($0, ofSlot: slot)) } }
+    }
     var starts: [Int32] = [0]
     for slot in members.joined() { starts.append(starts.last! + Int32(slot.count)) }
     let layer = PoolingLayer(factors: factors, pooling: [pooling, pooling, pooling])
     // Vectors lie in rows that are wider than they are.
-    let stride = slots * factors + 2
+    let stride = width + 2
     var vectors = [Float](repeating: 9, count: examples * stride)
     var wide = [Float](repeating: 9, count: examples)
     var vectorGradients = [Float](repeating: 9, count: examples * stride)
     var wideGradients = [Float](repeating: 9, count: examples)
     for example in 0..<examples {
-      let weights = check.outputWeights.rows(slots * factors + 1)[example].floats
-      for index in 0..<slots * factors { vectorGradients[example * stride + index] = weights[index] }
-      wideGradients[example] = weights[slots * factors]
+      let weights = check.outputWeights.rows(width + 1)[example].floats
+      for index in 0..<width { vectorGradients[example * stride + index] = weights[index] }
+      wideGradients[example] = weights[width]
     }
     var gradients = [Float](repeating: 0, count: check.variables.count)
     let rows = check.variables.floats
@@ -51,16 +59,16 @@ import Testing
     }
     var outputs: [Float] = []
     for example in 0..<examples {
-      outputs += vectors[example * stride..<example * stride + slots * factors]
+      outputs += vectors[example * stride..<example * stride + width]
       outputs.append(wide[example])
     }
     check.run(outputs: outputs, gradients: gradients) { variables in
-      let rows: [[Double]] = variables.rows(factors + 1)
       var expected: [Double] = []
       for example in members {
         var linear = 0.0
-        for slot in example {
-          let pooled = NaiveLayers.pool(slot.map { rows[$0] }, factors, pooling)
+        for (slot, members) in example.enumerated() {
+          let rows = members.map { Array(variables[rowStart($0, ofSlot: slot)...].prefix(factors[slot] + 1)) }
+          let pooled = NaiveLayers.pool(rows, factors[slot], pooling)
           expected += pooled.0
           linear += pooled.1
         }
@@ -70,22 +78,25 @@ import Testing
     }
   }
 
-  @Test func interactionsAgreeWithTheirDefinition() {
-    let (slots, factors, examples) = (4, 3, 3)
+  /// Of vectors of three factors: one behind the other, or with other slots' between them.
+  @Test(arguments: [[0, 3, 6, 9], [2, 5, 13, 20], [0, 4, 8], [7]])
+  func interactionsAgreeWithTheirDefinition(offsets: [Int]) {
+    let (factors, examples, stride) = (3, 3, 24)
     var random = RandomValues(seed: 4)
-    let check = GradientCheck(
-      variables: random.values(examples * slots * factors), outputWeights: random.values(examples))
-    let layer = FactorizationLayer(slots: slots, factors: factors)
+    let check = GradientCheck(variables: random.values(examples * stride), outputWeights: random.values(examples))
+    let layer = FactorizationLayer(offsets: offsets, factors: factors)
     layer.reserve(examples)
     var wide = [Float](repeating: 0, count: examples)
     var gradients = [Float](repeating: 0, count: check.variables.count)
     let vectors = check.variables.floats
-    layer.forward(count: examples, vectors: vectors, stride: slots * factors, addingTo: &wide)
+    layer.forward(count: examples, vectors: vectors, stride: stride, addingTo: &wide)
     layer.backward(
-      count: examples, vectors: vectors, stride: slots * factors, wideGradients: check.outputWeights.floats,
+      count: examples, vectors: vectors, stride: stride, wideGradients: check.outputWeights.floats,
       addingTo: &gradients)
     check.run(outputs: wide, gradients: gradients) { variables in
-      variables.rows(slots * factors).map { NaiveLayers.interactions($0.rows(factors)) }
+      variables.rows(stride).map { row in
+        NaiveLayers.interactions(offsets.map { Array(row[$0..<$0 + factors]) })
+      }
     }
   }
 

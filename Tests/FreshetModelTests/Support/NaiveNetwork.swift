@@ -22,11 +22,11 @@ struct NaiveNetwork {
     var vectors: [[Double]] = []
     var wide = 0.0
     for (slot, members) in slots.enumerated() {
-      let (vector, linear) = NaiveLayers.pool(members.map { rows[$0] }, shape.factors, pooling[slot])
+      let (vector, linear) = NaiveLayers.pool(members.map { rows[$0] }, shape.factors[slot], pooling[slot])
       vectors.append(vector)
       wide += linear
     }
-    if shape.hasFactorizationMachine { wide += NaiveLayers.interactions(vectors) }
+    wide += NaiveLayers.interactions(shape.factorizedSlots.map { vectors[$0] })
     let readsVectors = !shape.hidden.isEmpty || shape.body != .plain
     let input = (readsVectors ? vectors.flatMap { $0 } : []) + dense
     return body(input, parameters).map { $0 + wide }

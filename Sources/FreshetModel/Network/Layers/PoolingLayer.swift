@@ -6,41 +6,57 @@ import CIntrinsics
 ///
 /// over the rows `i` of slot `s`, with `c_s` 1, 1/n or 1/√n for n rows (`SlotSpec.Pooling`). A slot without rows gives zeros.
 final class PoolingLayer {
-  private let slots: Int
-  private let factors: Int
-  private let pooling: UnsafeMutablePointer<SlotSpec.Pooling>
-
-  init(factors: Int, pooling: [SlotSpec.Pooling]) {
-    slots = pooling.count
-    self.factors = factors
-    self.pooling = .allocate(capacity: max(1, slots))
-    for (slot, kind) in pooling.enumerated() { (self.pooling + slot).initialize(to: kind) }
+  private struct Slot {
+    let pooling: SlotSpec.Pooling
+    let factors: Int
+    /// Of its vector among those of an example.
+    let offset: Int
   }
 
-  deinit { pooling.deallocate() }
+  private let slotCount: Int
+  private let slots: UnsafeMutablePointer<Slot>
+  /// Floats of all slots' vectors.
+  private let width: Int
 
   /// - Parameters:
-  ///   - vectors: For each example `slots × factors` floats, `stride` apart.
+  ///   - factors: By slot.
+  ///   - pooling: By slot.
+  init(factors: [Int], pooling: [SlotSpec.Pooling]) {
+    precondition(factors.count == pooling.count)
+    slotCount = pooling.count
+    slots = .allocate(capacity: max(1, slotCount))
+    var offset = 0
+    for slot in 0..<slotCount {
+      (slots + slot).initialize(to: Slot(pooling: pooling[slot], factors: factors[slot], offset: offset))
+      offset += factors[slot]
+    }
+    width = offset
+  }
+
+  deinit { slots.deallocate() }
+
+  /// - Parameters:
+  ///   - vectors: For each example the slots' vectors one behind the other, `stride` floats apart.
   ///   - wide: One float for each example.
   func forward(
     _ batch: NetworkInput, vectors: UnsafeMutablePointer<Float>, stride: Int, wide: UnsafeMutablePointer<Float>
   ) {
-    let factors = factors
-    let width = factors &+ 1
     for example in 0..<batch.count {
       let vector = vectors + example &* stride
-      vector.update(repeating: 0, count: slots &* factors)
+      vector.update(repeating: 0, count: width)
+      let starts = batch.starts + example &* slotCount
       var linear: Float = 0
-      for slot in 0..<slots {
-        let first = Int(batch.starts[example &* slots &+ slot])
-        let end = Int(batch.starts[example &* slots &+ slot &+ 1])
+      for number in 0..<slotCount {
+        let first = Int(starts[number])
+        let end = Int(starts[number &+ 1])
         guard end > first else { continue }
-        let scale = pooling[slot].scale(end &- first)
-        let target = vector + slot &* factors
+        let slot = slots[number]
+        let scale = slot.pooling.scale(end &- first)
+        let target = vector + slot.offset
         for position in first..<end {
-          let row = batch.rows + Int(batch.occurrences[position]) &* width
-          fi_add_scaled(target, scale, row, factors)
-          linear += scale * row[factors]
+          let row = batch.rows + Int(batch.occurrences[position])
+          fi_add_scaled(target, scale, row, slot.factors)
+          linear += scale * row[slot.factors]
         }
       }
       wide[example] = linear
@@ -50,26 +66,26 @@ final class PoolingLayer {
   /// - Parameters:
   ///   - vectorGradients: Like `vectors`.
   ///   - wideGradients: Like `wide`.
-  ///   - rowGradients: Of the width of `batch.rows`, its rows numbered as `batch.gradientRows` says; added to.
+  ///   - rowGradients: Of rows where `batch.gradientRows` says; added to.
   func backward(
     _ batch: NetworkInput, vectorGradients: UnsafePointer<Float>, stride: Int, wideGradients: UnsafePointer<Float>,
     rowGradients: UnsafeMutablePointer<Float>
   ) {
-    let factors = factors
-    let width = factors &+ 1
     for example in 0..<batch.count {
       let gradient = vectorGradients + example &* stride
       let wideGradient = wideGradients[example]
-      for slot in 0..<slots {
-        let first = Int(batch.starts[example &* slots &+ slot])
-        let end = Int(batch.starts[example &* slots &+ slot &+ 1])
+      let starts = batch.starts + example &* slotCount
+      for number in 0..<slotCount {
+        let first = Int(starts[number])
+        let end = Int(starts[number &+ 1])
         guard end > first else { continue }
-        let scale = pooling[slot].scale(end &- first)
-        let source = gradient + slot &* factors
+        let slot = slots[number]
+        let scale = slot.pooling.scale(end &- first)
+        let source = gradient + slot.offset
         for position in first..<end {
-          let target = rowGradients + Int(batch.gradientRows[position]) &* width
-          fi_add_scaled(target, scale, source, factors)
-          target[factors] += scale * wideGradient
+          let target = rowGradients + Int(batch.gradientRows[position])
+          fi_add_scaled(target, scale, source, slot.factors)
+          target[slot.factors] += scale * wideGradient
         }
       }
     }
