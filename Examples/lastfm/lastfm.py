@@ -165,7 +165,10 @@ def main():
     parser.add_argument("--beside", type=int, default=8, help="artists on a page that are not played (default 8)")
     parser.add_argument("--pause-ms", type=float, default=3, help="mean pause after 100 pages (default 3)")
     arguments = parser.parse_args()
-    lastfm = LastFM(arguments)
+    try:
+        lastfm = LastFM(arguments)
+    except (OSError, ValueError) as error:
+        sys.exit(f"lastfm: {error}")
     say(f"lastfm: {len(lastfm.stream):,} plays of {len(lastfm.library.plays):,} users, 1 of {arguments.beside + 1} artists of a page, "
         f"through {os.environ['FRESHET_KAFKA_BOOTSTRAP_SERVERS']}; logs in {arguments.output}/")
     lastfm.example.run(lastfm.run)

@@ -101,7 +101,6 @@ class Example:
         try:
             self.cluster.start()
             self.cluster.wait_until_up()
-            # Partitions that trainers do not hold yet would be a backlog from the start.
             body()
             done = True
         finally:
@@ -144,23 +143,18 @@ class Example:
 
     # MARK: - Learning
 
-    def progress(self, maximum_lead, every_seconds=2.0, more=lambda: ""):
+    def progress(self, maximum_lead, every_seconds=5.0, more=lambda: ""):
         """Shows a line now and then, and waits while more than `maximum_lead` impressions are not learned yet."""
-        while True:
-            now = time.monotonic() - self.started
-            if now - self.shown < every_seconds:
-                return
-            self.cluster.check()
+        if time.monotonic() - self.started - self.shown < every_seconds:
+            return
+
+        def is_close():
             status = self.cluster.status()
-            if status is None:
-                continue
-            task, replicas = status
             dropped = self.joined()["negatives_dropped"]
-            self.shown = now if self.impressions - task["examples"] - dropped <= maximum_lead else self.shown
-            if self.shown == now:
-                self.show(task, replicas[0], more())
-                return
-            time.sleep(0.1)
+            return status if status and self.impressions - dropped - status[0]["examples"] <= maximum_lead else None
+        task, replicas = self.cluster.wait_until(is_close, f"no more than {maximum_lead:,} impressions wait", 120)
+        self.shown = time.monotonic() - self.started
+        self.show(task, replicas[0], more())
 
     def show(self, task, replica, more):
         def number(value):
