@@ -220,6 +220,20 @@ struct InferenceBench {
     #expect(network.partStride * MemoryLayout<Float>.size == partBytes)
   }
 
+  /// The same for dimensions by slot.
+  @Test(arguments: [([32, 32, 4, 4, 4, 4, 8, 8], 8_321, 20_897), ([16, 16, 4, 4, 4, 4, 8, 8], 6_273, 14_657)])
+  func networksOverSlotsOfDifferentDimensionsAreOfTheSizesInTheDocument(
+    factors: [Int], ofDeepFM: Int, ofDCN: Int
+  ) {
+    func count(_ factorized: [Int], _ body: NetworkShape.Body) -> Int {
+      let shape = NetworkShape(
+        factors: factors, factorizedSlots: factorized, denseFeatures: 0, hidden: [64, 32], body: body, tasks: 1)
+      return DenseLayout(shape: shape).parameterCount
+    }
+    #expect(count([0, 1], .plain) == ofDeepFM)
+    #expect(count([], .cross(layers: 2, rank: 32, isStacked: false)) == ofDCN)
+  }
+
   @Test(arguments: 0..<40)
   func newParametersTakeTheOldOnesPlaceEntirely(seed: UInt64) {
     let bench = InferenceBench(seed: seed, count: 9)
