@@ -35,11 +35,11 @@ import Testing
         batches.append((count, loss))
         let breach = guardian.judge(report([(count, 0, loss)]))
         // Between the smallest and the largest stretch that the promise allows.
-        var (examples, loss, means) = (0, 0.0, [Double]())
+        var (examples, sum, means) = (0, 0.0, [Double]())
         for batch in batches.reversed() where examples <= window + window / 256 + 80 {
           examples += batch.count
-          loss += batch.loss
-          if examples >= window { means.append(loss / Double(examples)) }
+          sum += batch.loss
+          if examples >= window { means.append(sum / Double(examples)) }
         }
         if means.isEmpty {
           #expect(breach == nil)
