@@ -78,7 +78,7 @@ public struct ModelTables: Sendable {
   /// The same tables for a replica: weights without optimizer state.
   /// - Parameter weightFormat: Of embeddings. The dense tensors, a small part of a model that every score reads, stay as they
   ///   are, and so do the counts of an audit.
-  func servingLayouts(weightFormat: WeightFormat) -> [TableLayout] {
+  public func servingLayouts(weightFormat: WeightFormat) -> [TableLayout] {
     layouts.enumerated().map { position, layout in
       layout.serving(weightFormat: position < slotTableCount ? weightFormat : layout.weightFormat)
     }

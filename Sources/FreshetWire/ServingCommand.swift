@@ -34,6 +34,7 @@ public enum ServingCommand: Hashable, Sendable {
   /// Sums over the rows of each shard's copy.
   case checksum
   case info(section: String?)
+  case promote(PromotionCommand)
 }
 
 /// Bounds of one serving request.
@@ -68,6 +69,7 @@ extension ServingCommand {
   public static let descriptions = [
     scoreDescription, scoreJSONDescription, recommendDescription, modelsDescription,
     ParameterServerCommand.rowDescription, checksumDescription, ParameterServerCommand.infoDescription,
+    PromotionCommand.description,
   ]
 
   /// - Throws: `ERR` that names what is wrong and the syntax; `TOOBIG` beyond a limit.
@@ -92,6 +94,8 @@ extension ServingCommand {
       self = .checksum
     case "INFO":
       self = .info(section: try request.infoSection(ParameterServerCommand.infoDescription))
+    case "PROMOTE":
+      self = .promote(try PromotionCommand(request))
     default:
       throw request.unknownCommand
     }
@@ -205,6 +209,8 @@ extension ServingCommand {
       encoder.writeCommand("CHECKSUM", argumentCount: 0)
     case .info(let section):
       encoder.writeInfo(section: section)
+    case .promote(let command):
+      command.encode(into: &encoder)
     }
   }
 

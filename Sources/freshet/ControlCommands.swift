@@ -5,9 +5,10 @@ import NIOPosix
 struct ControlCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ctl",
-    abstract: "Look at a running cluster, save it, prepare its topics and its store, resume trainers.",
+    abstract: "Look at a running cluster, change its model, save it, prepare its topics and its store, resume trainers.",
     subcommands: [
-      StatusCommand.self, SnapshotCommand.self, StoreCommand.self, TopicsCommand.self, TrainerControlCommand.self,
+      StatusCommand.self, PromoteCommand.self, SnapshotCommand.self, StoreCommand.self, TopicsCommand.self,
+      TrainerControlCommand.self,
     ])
 }
 
@@ -27,16 +28,10 @@ struct StatusCommand: AsyncParsableCommand {
 
   func run() async throws {
     let settings = try configuration.load()
-    func addresses(_ texts: [String]) throws -> [ServerAddress] {
-      try texts.map { text in
-        guard let address = ServerAddress(text) else { throw UsageError("`\(text)` is not host:port") }
-        return address
-      }
-    }
-    let replicas = try addresses(replica.isEmpty ? ["\(settings.serving.host):\(settings.serving.port)"] : replica)
+    let replicas = try ServerAddress.replicas(replica, settings)
     let others =
-      try addresses(trainer).map { (role: "trainer", address: $0) }
-      + addresses(joiner).map { (role: "joiner", address: $0) }
+      try ServerAddress.all(trainer).map { (role: "trainer", address: $0) }
+      + ServerAddress.all(joiner).map { (role: "joiner", address: $0) }
     let status = await ClusterStatus.collect(
       settings, replicas: replicas, others: others, on: MultiThreadedEventLoopGroup.singleton)
     print(json ? try status.json : status.text)
@@ -61,5 +56,20 @@ struct TopicsCommand: ParsableCommand {
     try KafkaStartup.prepare(
       configuration.load().kafka, clientID: "freshet-ctl", failsFast: failFast, logger: log.logger(role: "ctl")
     ) { false }
+  }
+}
+
+extension ServerAddress {
+  /// - Throws: `UsageError` if one is not `host:port`.
+  static func all(_ texts: [String]) throws -> [ServerAddress] {
+    try texts.map { text in
+      guard let address = ServerAddress(text) else { throw UsageError("`\(text)` is not host:port") }
+      return address
+    }
+  }
+
+  /// The replicas named on the command line, or the one of the configuration.
+  static func replicas(_ texts: [String], _ settings: FreshetConfiguration) throws -> [ServerAddress] {
+    try all(texts.isEmpty ? ["\(settings.serving.host):\(settings.serving.port)"] : texts)
   }
 }

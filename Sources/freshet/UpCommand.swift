@@ -14,11 +14,21 @@ struct UpCommand: AsyncParsableCommand {
   @Option(help: "Serving replicas to run, on serve.port, serve.http_port and the ports after them.")
   var replicas = 1
 
+  @Flag(
+    help: "Only parameter servers and trainers: a second model beside a cluster that runs already, for `ctl promote`.")
+  var candidate = false
+  @Option(help: "As for trainer: learn from the archive or from Kafka's beginning first.")
+  var from: BatchStage.Source?
+  @Option(help: "As for trainer, with --from.")
+  var epochs: Int?
+
   func validate() throws {
     guard trainers >= 0, replicas >= 0 else { throw ValidationError("Counts must be 0 or more.") }
   }
 
   func run() async throws {
+    // Before anything is started: trainers would end with it again and again.
+    _ = try BatchStage(source: from, epochs: epochs ?? 1, until: nil)
     let settings = try configuration.load()
     guard let executable = Bundle.main.executablePath else { throw UsageError("the path of the program is not known") }
     let common = configuration.arguments + ["--log-level", log.logLevel.rawValue]
@@ -26,17 +36,18 @@ struct UpCommand: AsyncParsableCommand {
     for index in settings.cluster.servers.indices {
       children.append(Supervisor.Child(name: "ps-\(index)", arguments: ["ps", "--index", "\(index)"] + common))
     }
-    children.append(Supervisor.Child(name: "joiner", arguments: ["joiner"] + common))
+    if !candidate { children.append(Supervisor.Child(name: "joiner", arguments: ["joiner"] + common)) }
+    let stage = (from.map { ["--from", $0.rawValue] } ?? []) + (epochs.map { ["--epochs", "\($0)"] } ?? [])
     for index in 0..<trainers {
       let ports =
         ["--port", Self.port(settings.trainer.port, index)]
         + ["--metrics-port", Self.port(settings.trainer.metricsPort, index)]
-      children.append(Supervisor.Child(name: "trainer-\(index)", arguments: ["trainer"] + ports + common))
+      children.append(Supervisor.Child(name: "trainer-\(index)", arguments: ["trainer"] + ports + stage + common))
     }
-    if settings.archive.store != nil {
+    if settings.archive.store != nil, !candidate {
       children.append(Supervisor.Child(name: "archive", arguments: ["archive"] + common))
     }
-    for index in 0..<replicas {
+    for index in 0..<(candidate ? 0 : replicas) {
       let ports =
         ["--port", "\(settings.serving.port + index)"]
         + ["--http-port", Self.port(settings.serving.httpPort, index)]

@@ -116,9 +116,9 @@ private struct RunningServer {
     let configuration = try Self.configuration(serverPorts: servers.map(\.listener.port))
     let items = GivenItems(ServeFixture.items)
     let (ports, port) = AsyncStream.makeStream(of: Int.self)
-    let role = try ServeRole(
+    let role = ServeRole(
       configuration: configuration, options: ServeOptions(port: 0, httpPort: 0, failFast: false), logger: Self.logger,
-      items: items
+      makeItems: { _ in items }
     ) { port.yield($0) }
     let running = Task { try await role.run() }
     let listening = try #require(await ports.first { _ in true })
@@ -186,7 +186,7 @@ private struct RunningServer {
     let role = try ServeRole(
       configuration: Self.configuration(serverPorts: [1]),
       options: ServeOptions(port: occupant.port, httpPort: 0, failFast: false), logger: Self.logger,
-      items: GivenItems([])
+      makeItems: { _ in GivenItems([]) }
     ) { _ in }
     let error = await #expect(throws: NetError.self) { try await role.run() }
     #expect(error?.kind == .portInUse)
@@ -209,9 +209,9 @@ private struct RunningServer {
     var configuration = try Self.configuration(serverPorts: [1])
     configuration.kafka.bootstrapServers = "127.0.0.1:1"
     let (ports, port) = AsyncStream.makeStream(of: Int.self)
-    let role = try ServeRole(
+    let role = ServeRole(
       configuration: configuration, options: ServeOptions(port: 0, httpPort: 0, failFast: false), logger: Self.logger,
-      items: KafkaItemFeed(configuration.kafka, logger: Self.logger)
+      makeItems: { try KafkaItemFeed($0, logger: Self.logger) }
     ) { port.yield($0) }
     let running = Task { try await role.run() }
     let listening = try #require(await ports.first { _ in true })

@@ -30,13 +30,13 @@ private final class RecordingService: ScoringService {
     self.failure = failure
   }
 
-  func score(_ json: ByteBuffer, tasks: [String]) async throws(HTTPFailure) -> [[Double]] {
+  func score(_ json: ByteBuffer, tasks: [String]) async throws(HTTPFailure) -> VersionedScores {
     state.withLockedValue {
       $0.json = String(buffer: json)
       $0.tasks = tasks
     }
     if let failure { throw failure }
-    return Array(scores.prefix(tasks.count))
+    return VersionedScores(scores: Array(scores.prefix(tasks.count)), version: 1)
   }
 
   func recommend(

@@ -16,7 +16,7 @@ import Testing
     ("/v1/recommend/m", .recommend("m")),
   ])
   func aPathNamesWhatItAsksFor(path: String, route: ServingRoute) throws {
-    #expect(try ServingRoute(Self.segments(path)) == route)
+    #expect(try ServingRoute(Self.segments(path), version: 1) == route)
   }
 
   @Test(arguments: [
@@ -26,7 +26,7 @@ import Testing
     "/v1/models/m/labels/1", "/v1/recommend", "/v1/recommend/m/x", "/openapi.json/x", "/v1/models/m/versions/1/x",
   ])
   func otherPathsAreNotFound(path: String) {
-    #expect { try ServingRoute(Self.segments(path)) } throws: { ($0 as? HTTPFailure)?.kind == .notFound }
+    #expect { try ServingRoute(Self.segments(path), version: 1) } throws: { ($0 as? HTTPFailure)?.kind == .notFound }
   }
 
   private static func segments(_ path: String) -> [String] {

@@ -38,6 +38,15 @@ import Testing
       model: "m", fields: [RequestField(name: "user_id", value: "1"), RequestField(name: "q", value: "a=b")],
       candidates: RequestCandidates(field: "item_id", values: ["1", "", "TOPK"])),
     .scoreJSON(model: "m", blob), .models, .row(table: "t", fid: 0), .checksum, .info(section: nil),
+    .promote(.status), .promote(.abort), .promote(.activate(version: 7)),
+    .promote(
+      .prepare(
+        .init(
+          configuration: "model:\n  name: m\n", maximumLagMs: 1, expectedBytes: 0, isForced: false, untilRestart: false)
+      )),
+    .promote(
+      .prepare(
+        .init(configuration: "", maximumLagMs: 86_400_000, expectedBytes: .max, isForced: true, untilRestart: true))),
     .recommend(model: "m", fields: [RequestField(name: "g", value: "")], topK: 10_000, filters: [], exclude: []),
     .recommend(model: "m", fields: [], topK: 1, filters: [], exclude: ["5", "6"]),
     .recommend(

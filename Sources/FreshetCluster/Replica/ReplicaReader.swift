@@ -54,6 +54,9 @@ public final class ReplicaReader {
 public struct ReplicaReaders: Sendable {
   let content: ReplicaContent
 
+  /// What the thread that keeps the copy up to date published last.
+  public var status: ReplicaStatus { content.status.withLock { $0 } }
+
   /// A reader for one thread. A replica has at most 128.
   public func makeReader() -> ReplicaReader { ReplicaReader(content: content) }
 }

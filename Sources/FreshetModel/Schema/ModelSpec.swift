@@ -3,6 +3,8 @@ import FreshetCore
 /// Everything that defines a model: its raw fields, what they become, where the rows live and what is computed.
 public struct ModelSpec: Sendable, Equatable {
   public var name: String
+  /// Tells this model from others of the same name, such as one that is trained beside it to take its place. Default: 1.
+  public var version = 1
   /// Position in `fields`: the user. Its canonical text is the Kafka key of `features`, `actions` and `examples`.
   public var userKey: Int
   /// Position in `fields`: the item that a request is about. A request field; it also is the key of the `items` records.

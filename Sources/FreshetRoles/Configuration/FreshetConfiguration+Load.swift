@@ -87,10 +87,13 @@ extension FreshetConfiguration {
   }
 
   /// The configuration in effect as YAML, defaults included.
-  public var effectiveYAML: String {
+  public var effectiveYAML: String { yaml { _ in true } }
+
+  /// The values in effect whose paths are wanted, as YAML.
+  func yaml(_ isWanted: ([String]) -> Bool) -> String {
     var lines: [String] = []
     var open: [String] = []
-    for value in effective {
+    for value in effective where isWanted(value.path) {
       let sections = value.path.dropLast()
       let common = zip(open, sections).prefix { $0 == $1 }.count
       for depth in common..<max(common, sections.count) {

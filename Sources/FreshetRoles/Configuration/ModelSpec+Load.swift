@@ -4,6 +4,7 @@ import FreshetModel
 extension ModelSpec {
   init(_ section: YAMLSection) throws(ConfigurationError) {
     let name = try section.string("name", default: "model")
+    let version = try section.int("version", default: 1, in: 1...Int(Int32.max))
     let enrichmentSections = try section.section("enrichments")
     let enrichmentNames = enrichmentSections.keys
     let fieldSections = try section.section("fields")
@@ -51,6 +52,7 @@ extension ModelSpec {
       denseFeatures: dense, tables: tables, network: network, tasks: try Self.tasks(section.section("tasks")),
       audit: try section.bool("audit", default: false))
     self.enrichments = enrichments
+    self.version = version
     try section.finish()
   }
 

@@ -133,6 +133,14 @@ public struct ClusterStatus: Sendable, Encodable {
     }
   }
 
+  /// Of a replica which model answers, and what becomes of a second one.
+  private static func models(_ info: [String: String]) -> String {
+    guard let model = info["model"], let version = info["model_version"] else { return "" }
+    let answering = ", \(model) version \(version) of \(info["model_servers"] ?? "?")"
+    guard let phase = info["promotion"], let candidate = info["candidate_version"] else { return answering }
+    return answering + "; version \(candidate): \(phase)" + (info["promotion_error"].map { ", \($0)" } ?? "")
+  }
+
   /// For people.
   public var text: String {
     var lines: [String] = []
@@ -144,7 +152,8 @@ public struct ClusterStatus: Sendable, Encodable {
         continue
       }
       let memory = (Int(process.info["resident_bytes"] ?? "") ?? 0) >> 20
-      lines.append("\(role) \(address) up \(process.info["uptime_in_seconds"] ?? "?") s, \(memory) MB")
+      lines.append(
+        "\(role) \(address) up \(process.info["uptime_in_seconds"] ?? "?") s, \(memory) MB\(Self.models(process.info))")
       if process.info["held"] == "1" {
         lines.append("  HELD: \(process.info["reason"] ?? ""); `freshet ctl trainer resume` goes on")
       }

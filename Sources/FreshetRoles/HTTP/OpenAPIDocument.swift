@@ -17,7 +17,7 @@ enum OpenAPIDocument {
       "paths": {\([health, openInference, tensorFlow, recommend].joined(separator: ",\n"))},
       "components": {
       "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}},
-      "parameters": {\(parameters.replacing("%MODELS%", with: enumeration))},
+      "parameters": {\(parameters.replacing("%MODELS%", with: enumeration).replacing("%VERSION%", with: "\(model.version)"))},
       "responses": {\(responses)},
       "schemas": {\(schemas)}}}
       """
@@ -33,8 +33,8 @@ enum OpenAPIDocument {
   private static let parameters = #"""
     "model": {"name": "model", "in": "path", "required": true, "schema": {"type": "string", "enum": %MODELS%},
       "description": "The model, or model:task for one of its tasks."},
-    "version": {"name": "version", "in": "path", "required": true, "schema": {"const": "1"},
-      "description": "A model has one version, which is what it is now."}
+    "version": {"name": "version", "in": "path", "required": true, "schema": {"const": "%VERSION%"},
+      "description": "Of the model that answers now; there is no other."}
     """#
 
   private static let responses = #"""

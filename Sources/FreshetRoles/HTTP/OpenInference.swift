@@ -29,7 +29,7 @@ enum OpenInference {
       writer.write(model.name)
       writer.key("versions")
       writer.beginArray()
-      writer.write(ServingRoute.version)
+      writer.write("\(spec.version)")
       writer.endArray()
       writer.key("platform")
       writer.write("freshet_\(spec.network.kind.rawValue)")
@@ -86,20 +86,20 @@ enum OpenInference {
   }
 
   /// - Parameter scores: For each output one for each row.
-  static func reply(to request: OpenInferenceRequest, of model: NamedModel, _ scores: [[Double]]) -> HTTPReply {
+  static func reply(to request: OpenInferenceRequest, of model: NamedModel, _ scores: VersionedScores) -> HTTPReply {
     .json { writer in
       writer.beginObject()
       writer.key("model_name")
       writer.write(model.name)
       writer.key("model_version")
-      writer.write(ServingRoute.version)
+      writer.write("\(scores.version)")
       if let id = request.id {
         writer.key("id")
         writer.write(id)
       }
       writer.key("outputs")
       writer.beginArray()
-      for (output, scores) in zip(request.outputs, scores) {
+      for (output, scores) in zip(request.outputs, scores.scores) {
         writer.beginObject()
         describe(output, .fp64, rows: scores.count, to: &writer)
         writer.key("data")

@@ -9,19 +9,18 @@ final class ReplicaScoring: ScoringService {
   /// Requests that wait for a loop or its answer; more are refused.
   static let maximumInHand = 256
 
-  let model: ModelSpec
   private let threads: ServingThreads
   private let inHand = Atomic<Int>(0)
   private let turn = Atomic<Int>(0)
 
   /// - Parameter threads: They run until no more is asked of this.
-  init(model: ModelSpec, threads: ServingThreads) {
-    self.model = model
-    self.threads = threads
-  }
+  init(threads: ServingThreads) { self.threads = threads }
 
-  func score(_ json: ByteBuffer, tasks: [String]) async throws(HTTPFailure) -> [[Double]] {
-    let models = tasks.map { "\(model.name):\($0)" }
+  var model: ModelSpec { threads.served.model }
+
+  func score(_ json: ByteBuffer, tasks: [String]) async throws(HTTPFailure) -> VersionedScores {
+    let name = model.name
+    let models = tasks.map { "\(name):\($0)" }
     return try await ask { endpoint, promise in
       promise.completeWith(Result { try endpoint.score(json, models: models) })
     }

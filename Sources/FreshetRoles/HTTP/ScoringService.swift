@@ -5,13 +5,14 @@ import NIOCore
 
 /// What HTTP asks of a serving replica. The scores are those of SCOREJSON: there is one way to compute them.
 protocol ScoringService: Sendable {
+  /// The one that answers now.
   var model: ModelSpec { get }
 
   /// - Parameters:
   ///   - json: What SCOREJSON takes, with candidates: `{"context":{…},"candidates":[{…},…]}`.
   ///   - tasks: Names of the model's tasks.
   /// - Returns: For each of `tasks` one score for each candidate, all of one state of the model.
-  func score(_ json: ByteBuffer, tasks: [String]) async throws(HTTPFailure) -> [[Double]]
+  func score(_ json: ByteBuffer, tasks: [String]) async throws(HTTPFailure) -> VersionedScores
 
   /// - Parameter task: The name of one of the model's tasks.
   /// - Returns: Best first.
@@ -21,6 +22,12 @@ protocol ScoringService: Sendable {
 
   /// - Throws: If the replica has ended.
   func report() async throws -> RoleReport
+}
+
+struct VersionedScores: Sendable {
+  let scores: [[Double]]
+  /// Of the model that they are from.
+  let version: Int
 }
 
 /// A model as a path names it: `model`, with all of its tasks, or `model:task`.

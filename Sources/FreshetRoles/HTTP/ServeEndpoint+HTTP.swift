@@ -6,8 +6,9 @@ import NIOCore
 extension ServeEndpoint {
   /// - Parameter models: `model` or `model:task`, as SCOREJSON takes them.
   /// - Returns: For each of `models` one score for each candidate.
-  func score(_ json: ByteBuffer, models: [String]) throws(WireError) -> [[Double]] {
+  func score(_ json: ByteBuffer, models: [String]) throws(WireError) -> VersionedScores {
     let startedAt = Instant.now()
+    takeTurn()
     var scores: [[Double]] = []
     do throws(WireError) {
       for model in models {
@@ -21,6 +22,6 @@ extension ServeEndpoint {
       throw error
     }
     recordLatency(since: startedAt)
-    return scores
+    return VersionedScores(scores: scores, version: engine.model.version)
   }
 }

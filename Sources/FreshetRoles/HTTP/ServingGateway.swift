@@ -13,13 +13,18 @@ struct ServingGateway: Sendable {
   func answer(_ request: HTTPRequest) async -> HTTPReply {
     do throws(HTTPFailure) {
       if let reply = try await MetricsPort.answer(request, credentials, report: service.report) { return reply }
-      return try await answer(request, ServingRoute(request.segments))
+      let model = service.model
+      return try await answer(request, ServingRoute(request.segments, version: model.version), model)
     } catch {
       return error.reply
     }
   }
 
-  private func answer(_ request: HTTPRequest, _ route: ServingRoute) async throws(HTTPFailure) -> HTTPReply {
+  /// - Parameter spec: The model that answered when the request came. Another one of its name may have taken over by the time its
+  ///   scores are computed; it understands the same requests.
+  private func answer(
+    _ request: HTTPRequest, _ route: ServingRoute, _ spec: ModelSpec
+  ) async throws(HTTPFailure) -> HTTPReply {
     switch route {
     case .serverLive, .serverReady: break
     default: try credentials?.check(request)
@@ -34,42 +39,56 @@ struct ServingGateway: Sendable {
     }
     switch route {
     case .openAPI:
-      return HTTPReply(status: 200, contentType: "application/json", body: OpenAPIDocument.json(of: service.model))
+      return HTTPReply(status: 200, contentType: "application/json", body: OpenAPIDocument.json(of: spec))
     case .serverMetadata: return OpenInference.serverMetadata
     case .serverLive: return .health("live", true)
     case .serverReady: return try await MetricsPort.readiness(service.report)
-    case .modelMetadata(let name): return OpenInference.metadata(of: try named(name), service.model)
-    case .modelReady(let name): return try await OpenInference.ready(try named(name), service.report)
-    case .infer(let name): return try await infer(request, try named(name))
+    case .modelMetadata(let name): return OpenInference.metadata(of: try NamedModel(name, in: spec), spec)
+    case .modelReady(let name): return try await OpenInference.ready(try NamedModel(name, in: spec), service.report)
+    case .infer(let name): return try await infer(request, try NamedModel(name, in: spec), spec)
     case .modelStatus(let name):
-      _ = try named(name)
-      return try await TensorFlowServing.status(service.report)
-    case .predict(let name): return try await predict(request, try named(name))
-    case .recommend(let name): return try await recommend(request, try named(name))
+      _ = try NamedModel(name, in: spec)
+      return try await TensorFlowServing.status(version: spec.version, service.report)
+    case .predict(let name): return try await predict(request, try NamedModel(name, in: spec), spec)
+    case .recommend(let name): return try await recommend(request, try NamedModel(name, in: spec), spec)
     }
   }
 
-  private func named(_ name: String) throws(HTTPFailure) -> NamedModel { try NamedModel(name, in: service.model) }
-
-  private func infer(_ request: HTTPRequest, _ model: NamedModel) async throws(HTTPFailure) -> HTTPReply {
+  private func infer(
+    _ request: HTTPRequest, _ model: NamedModel, _ spec: ModelSpec
+  ) async throws(HTTPFailure) -> HTTPReply {
     guard request.headers["inference-header-content-length"] == nil else { throw OpenInference.noBinary }
     let inference = try RequestJSON.read(request.body) { (root) throws(HTTPFailure) in
       try OpenInferenceRequest(root, model)
     }
-    let scores = try await service.score(inference.json, tasks: inference.outputs)
+    let scores = try await score(inference.json, tasks: inference.outputs, request, version: spec.version)
     return OpenInference.reply(to: inference, of: model, scores)
   }
 
-  private func predict(_ request: HTTPRequest, _ model: NamedModel) async throws(HTTPFailure) -> HTTPReply {
-    let spec = service.model
+  private func predict(
+    _ request: HTTPRequest, _ model: NamedModel, _ spec: ModelSpec
+  ) async throws(HTTPFailure) -> HTTPReply {
     let prediction = try RequestJSON.read(request.body) { (root) throws(HTTPFailure) in
       try PredictRequest(root, spec)
     }
-    let scores = try await service.score(prediction.json, tasks: model.tasks)
-    return TensorFlowServing.reply(to: prediction, tasks: model.tasks, scores)
+    let scores = try await score(prediction.json, tasks: model.tasks, request, version: spec.version)
+    return TensorFlowServing.reply(to: prediction, tasks: model.tasks, scores.scores)
   }
 
-  private func recommend(_ request: HTTPRequest, _ model: NamedModel) async throws(HTTPFailure) -> HTTPReply {
+  private func score(
+    _ json: ByteBuffer, tasks: [String], _ request: HTTPRequest, version: Int
+  ) async throws(HTTPFailure) -> VersionedScores {
+    let scores = try await service.score(json, tasks: tasks)
+    // The version that the path asks for may have gone while the request was under way.
+    if scores.version != version, ServingRoute.namesVersion(request.segments) {
+      throw ServingRoute.otherVersion(scores.version)
+    }
+    return scores
+  }
+
+  private func recommend(
+    _ request: HTTPRequest, _ model: NamedModel, _ spec: ModelSpec
+  ) async throws(HTTPFailure) -> HTTPReply {
     let limits = limits
     let asked: RecommendRequest
     if request.method == "POST" {
@@ -80,6 +99,6 @@ struct ServingGateway: Sendable {
     let task = model.tasks[0]
     let items = try await service.recommend(
       task: task, fields: asked.fields, topK: asked.topK, filters: asked.filters, exclude: asked.exclude)
-    return RecommendRequest.reply(items, model: service.model.name, task: task)
+    return RecommendRequest.reply(items, model: spec.name, task: task)
   }
 }

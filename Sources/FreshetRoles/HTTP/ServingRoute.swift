@@ -15,13 +15,13 @@ enum ServingRoute: Equatable {
   case predict(String)
   case recommend(String)
 
-  /// A model changes many times a second and has one version, the present one.
-  static let version = "1"
   private static let predictVerb = ":predict"
 
-  /// - Parameter segments: Of the path, decoded.
+  /// - Parameters:
+  ///   - segments: Of the path, decoded.
+  ///   - version: Of the model that answers, the only one that may be asked for.
   /// - Throws: 404 that says where the paths are listed.
-  init(_ segments: [String]) throws(HTTPFailure) {
+  init(_ segments: [String], version: Int) throws(HTTPFailure) {
     // A slash at the end means nothing.
     let path = segments.count > 1 && segments.last == "" ? Array(segments.dropLast()) : segments
     switch (path.first, path.dropFirst().first, path.dropFirst(2)) {
@@ -29,8 +29,8 @@ enum ServingRoute: Equatable {
     case ("v2", nil, _): self = .serverMetadata
     case ("v2", "health", ["live"]): self = .serverLive
     case ("v2", "health", ["ready"]): self = .serverReady
-    case ("v2", "models", let rest) where !rest.isEmpty: self = try Self.openInference(Array(rest))
-    case ("v1", "models", let rest) where !rest.isEmpty: self = try Self.tensorFlow(Array(rest))
+    case ("v2", "models", let rest) where !rest.isEmpty: self = try Self.openInference(Array(rest), version)
+    case ("v1", "models", let rest) where !rest.isEmpty: self = try Self.tensorFlow(Array(rest), version)
     case ("v1", "recommend", let rest) where rest.count == 1: self = .recommend(rest[rest.startIndex])
     default: throw Self.unknown
     }
@@ -39,11 +39,11 @@ enum ServingRoute: Equatable {
   private static var unknown: HTTPFailure { HTTPFailure(.notFound, "no such path; /openapi.json lists them") }
 
   /// `{model}[/versions/{version}][/ready|/infer]`
-  private static func openInference(_ path: [String]) throws(HTTPFailure) -> ServingRoute {
+  private static func openInference(_ path: [String], _ version: Int) throws(HTTPFailure) -> ServingRoute {
     let model = path[0]
     var rest = path.dropFirst()
     if rest.first == "versions" {
-      try check(version: rest.dropFirst().first)
+      try check(rest.dropFirst().first, version)
       rest = rest.dropFirst(2)
     }
     switch Array(rest) {
@@ -55,22 +55,28 @@ enum ServingRoute: Equatable {
   }
 
   /// `{model}[/versions/{version}][:predict]`
-  private static func tensorFlow(_ path: [String]) throws(HTTPFailure) -> ServingRoute {
+  private static func tensorFlow(_ path: [String], _ version: Int) throws(HTTPFailure) -> ServingRoute {
     var path = path
     let isPredict = path[path.count - 1].hasSuffix(predictVerb)
     if isPredict { path[path.count - 1].removeLast(predictVerb.count) }
     switch path.count {
     case 1: break
-    case 3 where path[1] == "versions": try check(version: path[2])
+    case 3 where path[1] == "versions": try check(path[2], version)
     default: throw unknown
     }
     return isPredict ? .predict(path[0]) : .modelStatus(path[0])
   }
 
-  private static func check(version: String?) throws(HTTPFailure) {
-    guard version == Self.version else {
-      throw HTTPFailure(
-        .notFound, "models have one version, \(Self.version), which is what they are now; /versions/… may be left out")
-    }
+  private static func check(_ asked: String?, _ version: Int) throws(HTTPFailure) {
+    guard asked == "\(version)" else { throw otherVersion(version) }
+  }
+
+  static func otherVersion(_ version: Int) -> HTTPFailure {
+    HTTPFailure(.notFound, "the model's version is \(version), and it has no other; /versions/… may be left out")
+  }
+
+  /// Whether a path says which version is to answer.
+  static func namesVersion(_ segments: [String]) -> Bool {
+    segments.count > 3 && segments[1] == "models" && segments[3] == "versions"
   }
 }

@@ -84,7 +84,9 @@ struct PredictRequest {
 /// Replies of TensorFlow Serving's REST API.
 enum TensorFlowServing {
   /// The state of the model's one version.
-  static func status(_ report: @Sendable () async throws -> RoleReport) async throws(HTTPFailure) -> HTTPReply {
+  static func status(
+    version: Int, _ report: @Sendable () async throws -> RoleReport
+  ) async throws(HTTPFailure) -> HTTPReply {
     let isReady: Bool
     do throws(HTTPFailure) {
       _ = try await MetricsPort.readiness(report)
@@ -99,7 +101,7 @@ enum TensorFlowServing {
       writer.beginArray()
       writer.beginObject()
       writer.key("version")
-      writer.write(ServingRoute.version)
+      writer.write("\(version)")
       writer.key("state")
       writer.write(isReady ? "AVAILABLE" : "LOADING")
       writer.key("status")

@@ -15,6 +15,7 @@ final class ReplicaFeed {
   private let loop: any EventLoop
   private let logger: Logger
   private let onFresh: (BatchReceipt) -> Void
+  private let onTrouble: (String) -> Void
   private var links: [ServerLink] = []
   /// Counts each server's connections, so that a reply of an earlier one is not taken for one of the present.
   private var connections: [Int]
@@ -24,13 +25,14 @@ final class ReplicaFeed {
 
   init(
     replica: Replica, cluster: ClusterSettings, loop: any EventLoop, logger: Logger,
-    onFresh: @escaping (BatchReceipt) -> Void
+    onFresh: @escaping (BatchReceipt) -> Void, onTrouble: @escaping (String) -> Void
   ) {
     self.replica = replica
     self.cluster = cluster
     self.loop = loop
     self.logger = logger
     self.onFresh = onFresh
+    self.onTrouble = onTrouble
     connections = cluster.servers.map { _ in 0 }
   }
 
@@ -75,13 +77,14 @@ final class ReplicaFeed {
     }
     if !wasReady, replica.isReady {
       wasReady = true
-      logger.info("every shard is copied; requests are answered", metadata: ["rows": "\(rowCount)"])
+      logger.info("every shard is copied", metadata: ["rows": "\(rowCount)"])
     }
   }
 
   private var rowCount: Int { replica.rowCounts().reduce(0) { $0 + $1.rows } }
 
   private func note(_ text: String, about server: ServerID?) {
+    onTrouble(text)
     guard let suppressed = notices.admit(text, topic: server.map { "\($0)" } ?? "", now: Instant.now()) else { return }
     logger.warning("\(text)", metadata: suppressed > 0 ? ["repeated": "\(suppressed)"] : [:])
   }

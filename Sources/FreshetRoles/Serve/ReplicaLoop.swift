@@ -12,6 +12,7 @@ final class ReplicaLoop {
   private let replica: Replica
   private let catalog: ServingCatalog
   private let freshness: FreshnessRecord
+  private let progress: CopyProgress
   private let feed: ReplicaFeed
   private let checksums: ChecksumDesk
   private let state: ReplicaStateDesk?
@@ -21,15 +22,18 @@ final class ReplicaLoop {
   /// Called on the loop.
   init(
     replica: Replica, state: ReplicaStateDesk?, catalog: ServingCatalog, freshness: FreshnessRecord,
-    cluster: ClusterSettings, loop: any EventLoop, logger: Logger
+    progress: CopyProgress, cluster: ClusterSettings, loop: any EventLoop, logger: Logger
   ) {
     self.replica = replica
     self.state = state
     checksums = ChecksumDesk(source: replica, shards: (0..<replica.shardCount).map { ShardID($0) }, loop: loop)
     self.catalog = catalog
     self.freshness = freshness
+    self.progress = progress
     self.logger = logger
-    feed = ReplicaFeed(replica: replica, cluster: cluster, loop: loop, logger: logger) { freshness.note($0) }
+    feed = ReplicaFeed(
+      replica: replica, cluster: cluster, loop: loop, logger: logger, onFresh: { freshness.note($0) },
+      onTrouble: { progress.note(trouble: $0) })
   }
 
   func start() {
@@ -55,6 +59,7 @@ final class ReplicaLoop {
     for notice in catalog.apply(batch, to: replica) { logger.warning("\(notice)") }
     if !catalogWasCaughtUp, catalog.isCaughtUp {
       catalogWasCaughtUp = true
+      progress.noteItems()
       logger.info("item catalog read", metadata: ["items": "\(catalog.items.count)"])
     }
   }
@@ -74,4 +79,22 @@ final class FreshnessRecord: Sendable {
   }
 
   var histogram: RecentHistogram { ages.withLock { $0 } }
+}
+
+/// What a promotion must know of a copy beside its status. One thread notes, any reads.
+final class CopyProgress: Sendable {
+  private struct Value {
+    var hasItems = false
+    var trouble: String?
+  }
+
+  private let value = Mutex(Value())
+
+  func noteItems() { value.withLock { $0.hasItems = true } }
+  func note(trouble: String) { value.withLock { $0.trouble = trouble } }
+
+  /// Whether the items have been read to the end once.
+  var hasItems: Bool { value.withLock { $0.hasItems } }
+  /// The last one, whether it is over or not.
+  var trouble: String? { value.withLock { $0.trouble } }
 }

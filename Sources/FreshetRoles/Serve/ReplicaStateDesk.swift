@@ -32,13 +32,14 @@ final class ReplicaStateDesk {
   /// Reads what was saved. What cannot be used is logged, and copied from the servers.
   /// - Throws: `FileStoreError` or `SnapshotError` if the directory cannot be used at all.
   init(
-    directory: String, intervalMs: Int, tables: ModelTables, shardCount: Int, settings: ServingSettings, logger: Logger
+    directory: StateDirectory, intervalMs: Int, tables: ModelTables, shardCount: Int, settings: ServingSettings,
+    logger: Logger
   ) throws {
-    self.directory = directory
+    self.directory = directory.path
+    lock = directory.lock
     self.intervalMs = intervalMs
     self.logger = logger
-    store = try DirectoryStore(writing: directory)
-    lock = try DirectoryLock(store.path)
+    store = try DirectoryStore(writing: directory.path)
     let startedAt = Instant.now()
     let restored = try ReplicaState.read(
       from: store, compressor: ZstdCompressor.forSnapshots, tables: tables, shardCount: shardCount,
@@ -52,13 +53,13 @@ final class ReplicaStateDesk {
     }
     status = ReplicaStateStatus(
       ReplicaStateStatus.Value(
-        directory: directory, restoredShards: restored.shardCount, restoredRows: restored.rowCount,
+        directory: directory.path, restoredShards: restored.shardCount, restoredRows: restored.rowCount,
         restoredSkipped: restored.skipped.count, restoredAt: restored.takenAt,
         restoreMs: Instant.now().milliseconds(since: startedAt)))
     logger.info(
       restored.shardCount > 0 ? "answering from the saved copy until the servers can be reached" : "no copy is saved",
       metadata: [
-        "directory": "\(directory)", "shards": "\(restored.shardCount) of \(shardCount)",
+        "directory": "\(directory.path)", "shards": "\(restored.shardCount) of \(shardCount)",
         "rows": "\(restored.rowCount)",
         "age_ms": "\(restored.takenAt.map { UnixTime.now().milliseconds - $0.milliseconds } ?? 0)",
       ])
@@ -96,9 +97,17 @@ final class ReplicaStateDesk {
     guard let desk else { return completion() }
     desk.stop(withinMs: withinMs) { [self] in
       status.publish(desk.keeper.statistics)
+      let ended = desk.end()
       // Held until then: nobody else may begin to write before the writer is done.
-      desk.end().whenComplete { [lock] _ in _ = lock }
-      completion()
+      ended.whenComplete { [lock] _ in _ = lock }
+      // The writer ends on this loop, which must live so long; a store that does not answer may not hold it for ever.
+      var isCompleted = false
+      func complete() {
+        if !isCompleted { completion() }
+        isCompleted = true
+      }
+      ended.assumeIsolated().whenComplete { _ in complete() }
+      ended.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(Int64(withinMs))) { complete() }
     }
   }
 }

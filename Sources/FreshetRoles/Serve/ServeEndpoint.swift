@@ -4,6 +4,7 @@ import FreshetNet
 import FreshetWire
 import Logging
 import NIOCore
+import Synchronization
 
 /// Turns requests into calls of the `ServingEngine` and its answers into replies. Lives on one of the serving event loops, of
 /// which each has its own.
@@ -15,30 +16,51 @@ final class ServeEndpoint {
 
   private struct Pending {
     let recommendation: Recommendation
+    /// That began it, and ends it.
+    let engine: ServingEngine
     /// Whether somebody still waits for it.
     let isWanted: () -> Bool
     let startedAt: Instant
     let reply: (Result<[(id: String, score: Double)], WireError>) -> Void
   }
 
-  let engine: ServingEngine
+  private(set) var engine: ServingEngine
+  /// Of `engine`.
+  private var turn: Int
+  private let activeTurn: ActiveTurn
   private let loop: any EventLoop
+  /// The engine of the next turn.
+  var prepared: ServingEngine?
+  /// The engine before this one, as long as it has recommendations to end.
+  private var retiring: ServingEngine?
+  /// Of the engines that are no more.
+  private var past = ServingStatistics()
+  private var pastUnknownFids: UInt64 = 0
+  private var onRetired: (() -> Void)?
   private var recommendations = CircularBuffer<Pending>()
   private var latency = RecentHistogram(highest: longestLatencyMicroseconds)
 
-  init(engine: ServingEngine, loop: any EventLoop) {
+  /// - Parameter activeTurn: Says which engine answers: when it goes on, that is the one in `prepared`.
+  init(engine: ServingEngine, activeTurn: ActiveTurn, loop: any EventLoop) {
     self.engine = engine
+    self.activeTurn = activeTurn
+    turn = activeTurn.number
     self.loop = loop
   }
 
   var figures: ServingFigures {
-    ServingFigures(
-      statistics: engine.statistics, unknownFids: engine.scorer.unknownFids, latency: latency,
+    takeTurn()
+    var statistics = past
+    for each in [engine] + (retiring.map { [$0] } ?? []) { statistics.add(each.statistics) }
+    return ServingFigures(
+      statistics: statistics,
+      unknownFids: pastUnknownFids + engine.scorer.unknownFids + (retiring?.scorer.unknownFids ?? 0), latency: latency,
       replica: engine.reader.status, catalog: engine.reader.read { _ in CatalogFigures(engine.catalog) })
   }
 
   /// Why scores would be refused, if they would be.
   var notReady: String? {
+    takeTurn()
     do throws(WireError) {
       try engine.checkReady()
       return nil
@@ -49,6 +71,7 @@ final class ServeEndpoint {
 
   /// - Returns: False for a command that is not one thread's to answer.
   func handle(_ request: RESPRequest, _ responder: RESPResponder) -> Bool {
+    takeTurn()
     let startedAt = responder.receivedAt
     do throws(WireError) {
       switch request.name {
@@ -58,7 +81,7 @@ final class ServeEndpoint {
       case "SCOREJSON":
         reply(try engine.scoreJSON(request), responder, since: startedAt)
         return true
-      case "INFO", "CHECKSUM": return false
+      case "INFO", "CHECKSUM", "PROMOTE": return false
       default: break
       }
       switch try ServingCommand(request, limits: engine.limits) {
@@ -67,7 +90,9 @@ final class ServeEndpoint {
         let recommendation = try beginRecommendation(
           model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
         enqueue(
-          Pending(recommendation: recommendation, isWanted: { responder.isConnected }, startedAt: startedAt) { result in
+          Pending(
+            recommendation: recommendation, engine: engine, isWanted: { responder.isConnected }, startedAt: startedAt
+          ) { result in
             switch result {
             case .success(let items): responder.reply { $0.write(recommendation: items) }
             case .failure(let error): responder.fail(error)
@@ -79,7 +104,7 @@ final class ServeEndpoint {
       case .row(let table, let fid):
         let row = try engine.row(table: table, fid: fid)
         responder.reply { $0.write(row: row) }
-      case .checksum, .info: preconditionFailure("left to others above")
+      case .checksum, .info, .promote: preconditionFailure("left to others above")
       }
     } catch {
       if request.name == "SCORE" || request.name == "SCOREJSON" || request.name == "RECOMMEND" {
@@ -118,10 +143,13 @@ final class ServeEndpoint {
     reply: @escaping (Result<[(id: String, score: Double)], WireError>) -> Void
   ) {
     let startedAt = Instant.now()
+    takeTurn()
     do throws(WireError) {
       let recommendation = try beginRecommendation(
         model: model, fields: fields, topK: topK, filters: filters, exclude: exclude)
-      enqueue(Pending(recommendation: recommendation, isWanted: { true }, startedAt: startedAt, reply: reply))
+      enqueue(
+        Pending(
+          recommendation: recommendation, engine: engine, isWanted: { true }, startedAt: startedAt, reply: reply))
     } catch {
       engine.statistics.refused += 1
       reply(.failure(error))
@@ -141,7 +169,7 @@ final class ServeEndpoint {
       pending.reply(.failure(WireError(.connection, "the client has gone")))
     } else {
       do throws(WireError) {
-        if try engine.advance(pending.recommendation) {
+        if try pending.engine.advance(pending.recommendation) {
           recommendations.removeFirst()
           let result = pending.recommendation.result
           pending.reply(.success(result))
@@ -149,11 +177,57 @@ final class ServeEndpoint {
         }
       } catch {
         recommendations.removeFirst()
-        engine.statistics.refused += 1
+        pending.engine.statistics.refused += 1
         pending.reply(.failure(error))
       }
     }
+    if retiring != nil { endRetirement() }
     guard !recommendations.isEmpty else { return }
     loop.assumeIsolated().execute { [self] in advance() }
   }
+
+  // MARK: - Turns
+
+  /// Every request begins with this: it is answered wholly by the model whose turn it is then. A client that has had an answer of
+  /// one model never has an older one's afterwards, on whatever thread.
+  @inline(__always)
+  func takeTurn() {
+    if _slowPath(activeTurn.number != turn) { exchange() }
+  }
+
+  private func exchange() {
+    guard let next = prepared else { preconditionFailure("the turn of an engine that was not prepared") }
+    turn = activeTurn.number
+    retiring = engine
+    engine = next
+    prepared = nil
+    endRetirement()
+  }
+
+  /// Calls back, on the loop, once nothing of the model before this one is in use any more.
+  func retire(_ completion: @escaping () -> Void) {
+    takeTurn()
+    guard retiring != nil else { return completion() }
+    onRetired = completion
+  }
+
+  private func endRetirement() {
+    guard let old = retiring, !recommendations.contains(where: { $0.engine === old }) else { return }
+    past.add(old.statistics)
+    pastUnknownFids += old.scorer.unknownFids
+    retiring = nil
+    onRetired?()
+    onRetired = nil
+  }
+}
+
+/// Which of a replica's models answers, by number: one store changes it for all serving threads.
+final class ActiveTurn: Sendable {
+  private let value = Atomic<Int>(0)
+
+  @inline(__always)
+  var number: Int { value.load(ordering: .acquiring) }
+
+  /// From now on every request is answered by what endpoints have in `prepared`.
+  func advance() { value.add(1, ordering: .acquiringAndReleasing) }
 }

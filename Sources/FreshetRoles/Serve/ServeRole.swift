@@ -31,126 +31,136 @@ public struct ServeOptions: Sendable {
 public struct ServeRole: Service {
   private let configuration: FreshetConfiguration
   private let options: ServeOptions
-  private let tables: ModelTables
   private let logger: Logger
-  private let items: any ItemFeed
+  private let makeItems: @Sendable (KafkaSettings) throws -> any ItemFeed
   private let onListening: @Sendable (Int) -> Void
-
-  /// What saving the copy may take after SIGTERM.
-  private static let lastStateMs = 5_000
 
   /// - Throws: `ClusterError` or `KafkaError` if the model or a Kafka property cannot be used.
   public init(configuration: FreshetConfiguration, options: ServeOptions, logger: Logger) throws {
-    try self.init(
+    try configuration.checkDerived()
+    self.init(
       configuration: configuration, options: options, logger: logger,
-      items: KafkaItemFeed(configuration.kafka, logger: logger)
+      makeItems: { try KafkaItemFeed($0, logger: logger) }
     ) { _ in }
   }
 
-  /// - Parameter onListening: Called with the port once it is listened on.
+  /// - Parameters:
+  ///   - makeItems: For each model that is served a feed of its own.
+  ///   - onListening: Called with the port once it is listened on.
   init(
-    configuration: FreshetConfiguration, options: ServeOptions, logger: Logger, items: any ItemFeed,
+    configuration: FreshetConfiguration, options: ServeOptions, logger: Logger,
+    makeItems: @escaping @Sendable (KafkaSettings) throws -> any ItemFeed,
     onListening: @escaping @Sendable (Int) -> Void
-  ) throws {
+  ) {
     self.configuration = configuration
     self.options = options
     self.logger = logger
-    self.items = items
+    self.makeItems = makeItems
     self.onListening = onListening
-    tables = try ModelTables(configuration.model)
   }
 
   public func run() async throws {
     Network.useOneThread()
-    let replicaGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let servingGroup = MultiThreadedEventLoopGroup(numberOfThreads: configuration.serving.threads)
     do {
-      try await run(replica: replicaGroup.next(), serving: servingGroup)
+      try await run(serving: servingGroup)
     } catch {
       try? await servingGroup.shutdownGracefully()
-      try? await replicaGroup.shutdownGracefully()
       throw error
     }
     try await servingGroup.shutdownGracefully()
-    try await replicaGroup.shutdownGracefully()
   }
 
-  private func run(replica loop: any EventLoop, serving: MultiThreadedEventLoopGroup) async throws {
-    let freshness = FreshnessRecord()
-    let catalog = ServingCatalog(extractor: try FeatureExtractor(configuration.model))
-    let (replica, readers, state) = try await loop.submit { try makeReplica(loop, catalog, freshness) }.get()
-    let limits = ServingLimits(maxCandidates: configuration.serving.maximumCandidates)
-    let model = configuration.model
-    let threads = try await ServingThreads.start(
-      on: Array(serving.makeIterator()), freshness: freshness, state: state,
-      answerChecksum: { responder in loop.execute { replica.value.answerChecksum(responder) } },
-      makeEngine: {
-        try ServingEngine(model: model, reader: readers.makeReader(), catalog: catalog, limits: limits)
-      })
+  private func run(serving: MultiThreadedEventLoopGroup) async throws {
+    let state = try configuration.serving.state.map { try StateDirectory($0) }
+    let model = try await openModel(state)
+    let threads: ServingThreads
+    do {
+      threads = try await ServingThreads.start(
+        on: Array(serving.makeIterator()), serving: model,
+        limits: ServingLimits(maxCandidates: configuration.serving.maximumCandidates))
+      try await run(serving, threads, state)
+    } catch {
+      await model.stop()
+      try? await model.close()
+      throw error
+    }
+  }
+
+  private func run(
+    _ serving: MultiThreadedEventLoopGroup, _ threads: ServingThreads, _ state: StateDirectory?
+  ) async throws {
+    let promotions = PromotionDesk(
+      threads: threads, configured: configuration, state: state, makeItems: makeItems, logger: logger)
+    threads.set(promotions: promotions)
     let listener = try await listen(serving, threads)
     threads.set(listener: listener)
-    let http = try await listenHTTP(threads)
-    threads.set(http: http)
+    let http: HTTPServer?
+    do {
+      http = try await listenHTTP(threads)
+      threads.set(http: http)
+      noteListening(listener, http, threads)
+      if options.failFast, let feed = threads.served.items as? KafkaItemFeed {
+        do {
+          try await feed.checkBroker()
+        } catch {
+          await http?.shutdown(graceMs: 0)
+          throw error
+        }
+      }
+    } catch {
+      await listener.shutdown(graceMs: 0)
+      throw error
+    }
+    try await threads.served.start()
+    try? await gracefulShutdown()
+    // News first, then requests: those in hand are answered from what is there.
+    await promotions.stop()
+    let model = threads.served
+    await model.stop()
+    async let closing: Void = listener.shutdown(graceMs: 2_000)
+    await http?.shutdown(graceMs: 2_000)
+    await closing
+    try await model.close()
+  }
+
+  private func noteListening(_ listener: RESPServer, _ http: HTTPServer?, _ threads: ServingThreads) {
     onListening(listener.port)
+    let configuration = threads.served.configuration
     logger.info(
       "listening",
       metadata: [
         "listen": "\(configuration.serving.host):\(listener.port)", "http_port": "\(http?.port ?? 0)",
-        "model": "\(configuration.model.name)", "servers": "\(configuration.cluster.servers.count)",
-        "threads": "\(configuration.serving.threads)",
+        "model": "\(configuration.model.name)", "version": "\(configuration.model.version)",
+        "servers": "\(configuration.cluster.servers.count)", "threads": "\(configuration.serving.threads)",
       ])
-    if options.failFast, let feed = items as? KafkaItemFeed {
-      do {
-        try await feed.checkBroker()
-      } catch {
-        await http?.shutdown(graceMs: 0)
-        await listener.shutdown(graceMs: 0)
-        throw error
-      }
-    }
-    try await loop.submit { replica.value.start() }.get()
-    items.start { batch, applied in
-      loop.execute {
-        replica.value.apply(batch)
-        applied()
-      }
-    }
-    try? await gracefulShutdown()
-    // News first, then requests: those in hand are answered from what is there.
-    await items.stop()
-    try await loop.submit { replica.value.stop() }.get()
-    await saveState(replica, on: loop)
-    async let closing: Void = listener.shutdown(graceMs: 2_000)
-    await http?.shutdown(graceMs: 2_000)
-    await closing
   }
 
-  private func saveState(_ replica: NIOLoopBound<ReplicaLoop>, on loop: any EventLoop) async {
-    let saved = loop.makePromise(of: Void.self)
-    loop.execute {
-      replica.value.saveState(withinMs: Self.lastStateMs) { saved.succeed() }
-    }
-    try? await saved.futureResult.get()
+  /// The model that the replica was promoted to last, or the configured one.
+  private func openModel(_ state: StateDirectory?) async throws -> ServedModel {
+    let promoted = try state.flatMap { try promotedConfiguration($0) }
+    try state?.discardPromoted(but: promoted?.model.version)
+    let served = promoted ?? configuration
+    return try await ServedModel.open(
+      served, directory: promoted.map { state?.promoted(version: $0.model.version) } ?? state,
+      items: makeItems(served.kafka), logger: logger)
   }
 
-  /// Called on the loop.
-  private func makeReplica(
-    _ loop: any EventLoop, _ catalog: ServingCatalog, _ freshness: FreshnessRecord
-  ) throws -> (loop: NIOLoopBound<ReplicaLoop>, readers: ReplicaReaders, state: ReplicaStateStatus?) {
-    let state = try configuration.serving.state.map { directory in
-      try ReplicaStateDesk(
-        directory: directory, intervalMs: configuration.serving.stateIntervalMs, tables: tables,
-        shardCount: configuration.cluster.shards, settings: configuration.serving, logger: logger)
+  /// - Returns: nil if there was no promotion, or the configuration has been changed since then.
+  private func promotedConfiguration(_ state: StateDirectory) throws -> FreshetConfiguration? {
+    guard let record = try PromotionRecord(from: state) else { return nil }
+    guard record.configured == configuration.modelDescription else {
+      logger.notice(
+        "the configuration names another model than the one that a promotion stood above; the promotion no longer counts",
+        metadata: ["configured": "\(configuration.modelDescription)", "then": "\(record.configured)"])
+      try PromotionRecord.remove(from: state)
+      return nil
     }
-    let replica = Replica(
-      tables: tables, map: configuration.cluster.map, weightFormat: configuration.serving.weights,
-      compressor: ZstdCompressor(level: 1), seed: UInt64.random(in: 0 ... .max), isSaved: state != nil,
-      restored: state?.takeRestored())
-    state?.start(replica, on: loop)
-    let replicaLoop = ReplicaLoop(
-      replica: replica, state: state, catalog: catalog, freshness: freshness, cluster: configuration.cluster,
-      loop: loop, logger: logger)
-    return (NIOLoopBound(replicaLoop, eventLoop: loop), replica.readers, state?.status)
+    let promoted = configuration.serving(
+      try .parse(modelText: record.promoted, source: "\(state.root)/\(PromotionRecord.fileName)"))
+    logger.notice(
+      "serving the model of the last promotion", metadata: ["model": "\(promoted.modelDescription)"])
+    return promoted
   }
 
   /// - Parameter threads: What answers; they must outlive the port.
@@ -159,7 +169,7 @@ public struct ServeRole: Service {
     let port = options.httpPort ?? settings.httpPort
     guard port > 0 else { return nil }
     let gateway = ServingGateway(
-      service: ReplicaScoring(model: configuration.model, threads: threads),
+      service: ReplicaScoring(threads: threads),
       credentials: HTTPCredentials(password: configuration.cluster.password),
       limits: ServingLimits(maxCandidates: settings.maximumCandidates))
     return try await HTTPServer.start(.serving(host: settings.host, port: port), logger: logger) {

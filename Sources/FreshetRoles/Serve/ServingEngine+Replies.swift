@@ -18,9 +18,11 @@ extension ServingEngine {
     let status = reader.status
     let age = status.ageMs(now: now)
     encoder.writeArrayHeader(count: 1)
-    encoder.writeMapHeader(count: age == nil ? 5 : 6)
+    encoder.writeMapHeader(count: age == nil ? 6 : 7)
     encoder.writeBulk("name")
     encoder.writeBulk(model.name)
+    encoder.writeBulk("version")
+    encoder.writeInteger(Int64(model.version))
     encoder.writeBulk("ready")
     encoder.writeBoolean(status.isReady)
     encoder.writeBulk("tasks")

@@ -35,6 +35,14 @@ struct CatalogFigures: Sendable {
 }
 
 extension InfoText {
+  /// Which model answers, and where it is learned.
+  mutating func add(model configuration: FreshetConfiguration) {
+    section("model")
+    add("model", configuration.model.name, as: .description)
+    add("model_version", configuration.model.version)
+    add("model_servers", configuration.cluster.servers.map(\.description).joined(separator: ","), as: .description)
+  }
+
   mutating func add(_ replica: ReplicaStatus, now: Instant) {
     section("replica")
     add("ready", replica.isReady ? 1 : 0)

@@ -18,46 +18,79 @@ final class ServingThreads: Sendable {
   /// At least one.
   let members: [Member]
   private let byLoop: [ObjectIdentifier: NIOLoopBound<ServeEndpoint>]
-  private let freshness: FreshnessRecord
-  private let state: ReplicaStateStatus?
-  private let answerChecksum: @Sendable (RESPResponder) -> Void
+  private let limits: ServingLimits
+  private let activeTurn: ActiveTurn
+  private let answering: Mutex<ServedModel>
   private let startedAt = Instant.now()
   private let listener = Mutex<RESPServer?>(nil)
   private let http = Mutex<HTTPServer?>(nil)
+  private let promotions = Mutex<PromotionDesk?>(nil)
 
-  private init(
-    _ members: [Member], freshness: FreshnessRecord, state: ReplicaStateStatus?,
-    answerChecksum: @escaping @Sendable (RESPResponder) -> Void
-  ) {
+  private init(_ members: [Member], _ model: ServedModel, _ limits: ServingLimits, _ activeTurn: ActiveTurn) {
     self.members = members
-    self.freshness = freshness
-    self.state = state
-    self.answerChecksum = answerChecksum
+    self.limits = limits
+    self.activeTurn = activeTurn
+    answering = Mutex(model)
     byLoop = Dictionary(uniqueKeysWithValues: members.map { (ObjectIdentifier($0.loop), $0.endpoint) })
   }
 
-  /// - Parameters:
-  ///   - state: Of the saved copy, if there is one.
-  ///   - answerChecksum: Called on any loop for `CHECKSUM`, which takes the thread that changes the rows.
-  ///   - makeEngine: Called on each loop, for an engine that stays there.
+  /// - Parameter model: That answers at first.
   static func start(
-    on loops: [any EventLoop], freshness: FreshnessRecord, state: ReplicaStateStatus?,
-    answerChecksum: @escaping @Sendable (RESPResponder) -> Void,
-    makeEngine: @escaping @Sendable () throws -> ServingEngine
+    on loops: [any EventLoop], serving model: ServedModel, limits: ServingLimits
   ) async throws -> ServingThreads {
+    let activeTurn = ActiveTurn()
     var members: [Member] = []
     for loop in loops {
       let endpoint = try await loop.submit {
-        NIOLoopBound(ServeEndpoint(engine: try makeEngine(), loop: loop), eventLoop: loop)
+        NIOLoopBound(
+          ServeEndpoint(engine: try model.makeEngine(limits: limits), activeTurn: activeTurn, loop: loop),
+          eventLoop: loop)
       }.get()
       members.append(Member(loop: loop, endpoint: endpoint))
     }
-    return ServingThreads(members, freshness: freshness, state: state, answerChecksum: answerChecksum)
+    return ServingThreads(members, model, limits, activeTurn)
+  }
+
+  /// The model that answers.
+  var served: ServedModel { answering.withLock { $0 } }
+
+  // MARK: - Another model
+
+  /// Has every thread ready to answer from a model. Called before `exchange`, by one at a time.
+  func prepare(_ model: ServedModel) async throws {
+    for member in members {
+      try await member.loop.submit { [limits] in
+        member.endpoint.value.prepared = try model.makeEngine(limits: limits)
+      }.get()
+    }
+  }
+
+  /// Takes `prepare` back.
+  func unprepare() async throws {
+    for member in members { try await member.loop.submit { member.endpoint.value.prepared = nil }.get() }
+  }
+
+  /// From now on the prepared model answers, on all threads at once.
+  func exchange(to model: ServedModel) {
+    answering.withLock { $0 = model }
+    activeTurn.advance()
+  }
+
+  /// Returns when no request uses the model before the present one any more.
+  func retirePrevious() async throws {
+    for member in members {
+      try await member.loop.flatSubmit {
+        let retired = member.loop.makePromise(of: Void.self)
+        member.endpoint.value.retire { retired.succeed() }
+        return retired.futureResult
+      }.get()
+    }
   }
 
   /// For INFO.
   func set(listener: RESPServer) { self.listener.withLock { $0 = listener } }
   func set(http: HTTPServer?) { self.http.withLock { $0 = http } }
+  func set(promotions: PromotionDesk) { self.promotions.withLock { $0 = promotions } }
 
   /// The endpoint of a connection's loop, as the handler of its requests.
   func handler(on loop: any EventLoop) -> RESPServer.Handler {
@@ -67,11 +100,33 @@ final class ServingThreads: Sendable {
       do throws(WireError) {
         switch try ServingCommand(request, limits: .standard) {
         case .info(let section): answerInfo(section, responder)
-        case .checksum: answerChecksum(responder)
+        case .checksum: served.answerChecksum(responder)
+        case .promote(let command): answerPromotion(command, responder)
         default: throw request.unknownCommand
         }
       } catch {
         responder.fail(error)
+      }
+    }
+  }
+
+  private func answerPromotion(_ command: PromotionCommand, _ responder: RESPResponder) {
+    guard let desk = promotions.withLock({ $0 }) else {
+      return responder.fail(WireError(.loading, "the replica is starting"))
+    }
+    let loop = responder.eventLoop
+    Task {
+      let result: Result<String, WireError>
+      do throws(WireError) {
+        result = .success(try await desk.perform(command).text(section: nil))
+      } catch {
+        result = .failure(error)
+      }
+      loop.execute {
+        switch result {
+        case .success(let text): responder.reply(.bulk(text))
+        case .failure(let error): responder.fail(error)
+        }
       }
     }
   }
@@ -87,6 +142,8 @@ final class ServingThreads: Sendable {
 
   /// Asks every serving thread for its figures and adds them up.
   func info(on loop: any EventLoop) -> EventLoopFuture<InfoText> {
+    let served = served
+    let promotions = promotions.withLock { $0 }
     let each = members.map { member in member.loop.submit { member.endpoint.value.figures } }
     return EventLoopFuture.whenAllSucceed(each, on: loop).map { [self] figures in
       let now = Instant.now()
@@ -94,13 +151,15 @@ final class ServingThreads: Sendable {
       info.addProcess(role: "serve", startedAt: startedAt, now: now)
       if let listener = listener.withLock({ $0 }) { info.add(listener.statistics) }
       if let http = http.withLock({ $0 }) { info.add(http.statistics) }
+      info.add(model: served.configuration)
+      promotions?.addStatus(to: &info)
       info.add(figures[0].replica, now: now)
       info.section("freshness")
-      let ages = freshness.histogram
+      let ages = served.freshness.histogram
       info.add(ages.summary, prefix: "", unit: "ms")
       info.add(ages.recent(now: now), prefix: "recent_", unit: "ms")
       info.add("unmeasured_examples", figures[0].replica.statistics.unmeasuredExamples, as: .counter)
-      state?.add(to: &info)
+      served.state?.add(to: &info)
       info.add(figures[0].catalog)
       info.add(figures, now: now)
       return info

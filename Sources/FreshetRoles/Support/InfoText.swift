@@ -30,6 +30,9 @@ public struct InfoText: Sendable {
 
   public mutating func section(_ name: String) { sections.append(Section(name: name, lines: [])) }
 
+  /// Adds the sections of another one behind these.
+  mutating func append(contentsOf other: InfoText) { sections += other.sections }
+
   /// A gauge if it is a number, and text otherwise.
   public mutating func add(_ key: String, _ value: some CustomStringConvertible) { add(key, value, as: .gauge) }
 
