@@ -48,6 +48,30 @@ import Testing
     #expect(largest < Self.bound)
   }
 
+  @Test func aRebuildRemembersNoMoreActionsOfImpressionsThatAreOverThanItMay() throws {
+    let point = JoinerCommitPoint(
+      featureLow: 0, featureNext: 1, actionLow: 0, actionNext: 20_000, streamTimeMs: 1_000_000)
+    let bench = try JoinerBench(
+      {
+        $0.windowMs = 900_000
+        $0.maxWaitingActions = 1000
+      }, from: point, state: MemoryState())
+    bench.feature(0, "kept", at: 999_950)
+    bench.partition.reachedEnd(.features, now: bench.now)
+    // The first ones have met impressions that are not read again, the last ones still wait.
+    for offset in 0..<19_999 { bench.action(Int64(offset), "r\(offset)", at: 950_001 + 5 * Int64(offset / 2)) }
+    bench.action(19_999, "kept", at: 999_960)
+    try bench.run()
+    #expect((875...1000).contains(bench.partition.waitingActionCount))
+    // Those that go first are gone.
+    bench.feature(1, "r0", at: 950_001)
+    bench.feature(2, "r19990", at: 999_976)
+    bench.action(20_000, "kept", at: 1_000_000)
+    bench.action(20_001, "r0", at: 950_100)
+    try bench.settle()
+    #expect(bench.partition.counters.matched == 2 && bench.partition.counters.duplicateActions == 1)
+  }
+
   @Test func recordsThatAreReadAgainAlthoughTheDiskHasThemStayWithinTheBound() throws {
     let state = MemoryState()
     let bench = try JoinerBench(Self.configure, state: state)

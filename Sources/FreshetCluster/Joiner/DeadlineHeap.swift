@@ -44,11 +44,11 @@ struct DeadlineHeap {
     entries[index] = last
   }
 
-  /// Takes out all that `isOver` holds of.
+  /// Takes out all that `isOver` holds of; it is asked about the earliest first.
   mutating func removeAll(where isOver: (Entry) -> Bool) {
-    entries.removeAll(where: isOver)
     // What is sorted is a heap.
     entries.sort { $0.precedes($1) }
+    entries.removeAll(where: isOver)
   }
 
   /// Keeps the first entries only, and all of the last one's time.

@@ -126,6 +126,23 @@ struct WaitingActions {
     return action
   }
 
+  /// Forgets those that are only remembered, the next to expire first, until no more than `limit` are left or none of them.
+  /// - Complexity: O(n log n): to be called when there are many more.
+  mutating func forgetRemembered(to limit: Int) {
+    var surplus = count - limit
+    guard surplus > 0 else { return }
+    var forgotten: [DeadlineHeap.Entry] = []
+    deadlines.removeAll { [byRequest] entry in
+      guard surplus > 0,
+        let action = byRequest[entry.reference]?.first(where: { $0.offset == entry.offset }), action.payload == nil
+      else { return false }
+      surplus -= 1
+      forgotten.append(entry)
+      return true
+    }
+    for entry in forgotten { remove(entry.reference, offset: entry.offset) }
+  }
+
   /// Adds what changed to a batch.
   mutating func write(to batch: JoinerStateBatch) {
     for (offset, requestHash) in changed.sorted(by: { $0.key < $1.key }) {

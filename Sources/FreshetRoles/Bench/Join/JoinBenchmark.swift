@@ -108,6 +108,9 @@ public struct JoinBenchmark {
       config.windowMs = 3 * 86_400_000 + 3_600_000
       config.graceMs = 3_600_000
       config.negativeRate = 0.1
+      // As an operator has it: more wait for no impression, but a rebuild sees more whose impressions are over.
+      config.maxWaitingActions = JoinerConfig().maxWaitingActions
+      config.maxWaitingActionBytes = JoinerConfig().maxWaitingActionBytes
       config.maxWaitingFeatureBytes = settings.stateBytes
     }
     onStep("\(kind.rawValue): writing the topics")
