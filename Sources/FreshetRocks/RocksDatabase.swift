@@ -103,6 +103,12 @@ public final class RocksDatabase {
     families.reduce(0) { $0 + property("rocksdb.size-all-mem-tables", of: $1) }
   }
 
+  /// Of blocks of files in memory, their indexes and filters included.
+  public var blockCacheUsedBytes: Int {
+    // All families share one.
+    families.first.map { property("rocksdb.block-cache-usage", of: $0) } ?? 0
+  }
+
   private func property(_ name: String, of family: RocksFamily) -> Int {
     var value: UInt64 = 0
     return rocksdb_property_int_cf(handle, family.handle, name, &value) == 0 ? Int(clamping: value) : 0

@@ -227,7 +227,7 @@ final class ServeFixture {
       encoder.write(recommendation: recommendation.result)
     case .models: engine.writeModels(to: &encoder, now: .now())
     case .row(let table, let fid): encoder.write(row: try engine.row(table: table, fid: fid))
-    case .info, .checksum: Issue.record("the endpoint answers that")
+    case .info, .checksum, .promote: Issue.record("the endpoint answers that")
     }
     var decoder = RESPReplyDecoder(limits: .replies)
     decoder.append(encoder.buffer)

@@ -13,7 +13,7 @@ import Testing
 @testable import FreshetRoles
 
 /// Item records from the test instead of Kafka.
-private final class GivenItems: ItemFeed {
+final class GivenItems: ItemFeed {
   private let records: [String]
   private let applied = Atomic<Bool>(false)
   private let stopped = Atomic<Bool>(false)
@@ -78,7 +78,7 @@ private struct RunningServer {
 @Suite struct ServeRoleTests {
   private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-  private static func configuration(serverPorts: [Int]) throws -> FreshetConfiguration {
+  static func configuration(serverPorts: [Int]) throws -> FreshetConfiguration {
     var configuration = try FreshetConfiguration.parse(
       ConfigurationTests.shipped, file: "c.yaml", overrides: [:], environment: [:])
     configuration.model = ServeFixture.model

@@ -44,6 +44,13 @@ struct DeadlineHeap {
     entries[index] = last
   }
 
+  /// Takes out all that `isOver` holds of; it is asked about the earliest first.
+  mutating func removeAll(where isOver: (Entry) -> Bool) {
+    // What is sorted is a heap.
+    entries.sort { $0.precedes($1) }
+    entries.removeAll(where: isOver)
+  }
+
   /// Keeps the first entries only, and all of the last one's time.
   /// - Parameter count: At least 1; no more than there are.
   /// - Returns: The time of the first that is gone; `Int64.max` if none is.
@@ -52,7 +59,6 @@ struct DeadlineHeap {
     var end = count
     while end < entries.count, entries[end].deadlineMs == entries[end - 1].deadlineMs { end += 1 }
     let next = end < entries.count ? entries[end].deadlineMs : Int64.max
-    // What is sorted is a heap.
     entries.removeSubrange(end...)
     return next
   }

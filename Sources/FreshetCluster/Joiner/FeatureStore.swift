@@ -19,6 +19,12 @@ final class FeatureStore {
   private let order = RingQueue<Int32>()
   /// Slots of what was read from disk, in that order.
   private let loaded = RingQueue<Int32>()
+  /// Bytes of what was read from disk that there is room for, beside what changed of it.
+  private let loadedRoom: Int
+  /// What was read is dropped when there is so much of it.
+  private var dropAtBytes: Int
+  /// Changes have been collected and may not be on disk yet.
+  private var isBeingWritten = false
   private let index = RequestIndex()
 
   private let changed = RingQueue<Int32>()
@@ -33,8 +39,11 @@ final class FeatureStore {
 
   static let prefetchCount = 128
 
-  init(disk: StateAccess?) {
+  /// - Parameter loadedRoom: Bytes of impressions read from disk that stay in memory, what changed of them not counted.
+  init(disk: StateAccess?, loadedRoom: Int) {
     self.disk = disk
+    self.loadedRoom = loadedRoom
+    dropAtBytes = loadedRoom
     slots = .allocate(capacity: capacity)
   }
 
@@ -49,12 +58,13 @@ final class FeatureStore {
   var count: Int { order.count }
   /// In memory.
   var residentCount: Int { order.count + loaded.count }
-  var residentBytes: Int {
-    arena.byteCount + loadedArena.byteCount + residentCount * (MemoryLayout<Impression>.stride + 8) + index.byteCount
-  }
+  var residentBytes: Int { arena.byteCount + order.count * Self.bytesBesideBlock + loadedBytes + index.byteCount }
 
   /// Of those that were read from disk.
-  var loadedBytes: Int { loadedArena.byteCount }
+  var loadedBytes: Int { loadedArena.byteCount + loaded.count * Self.bytesBesideBlock }
+
+  /// A slot, and its place in a queue.
+  private static let bytesBesideBlock = MemoryLayout<Impression>.stride + 8
 
   /// The slot of a request; looks on disk if need be.
   @inline(__always)
@@ -170,6 +180,7 @@ final class FeatureStore {
   }
 
   private func lookUp(_ count: Int, _ disk: StateAccess) {
+    if loadedBytes >= dropAtBytes { dropLoaded() }
     lookups.onDisk += count
     disk.lookUp(UnsafeBufferPointer(start: wanted, count: count)) { position, record in
       let hash = wanted[position]
@@ -187,8 +198,26 @@ final class FeatureStore {
     for position in 0..<count where index.find(wanted[position], slots) == nil { absent.insert(wanted[position]) }
   }
 
+  /// Makes room for what is read next: drops what was read first, unless it changed.
+  private func dropLoaded() {
+    guard !isBeingWritten else { return }
+    for _ in 0..<loaded.count {
+      guard loadedBytes > loadedRoom / 4 * 3 else { break }
+      let slot = loaded.removeFirst()
+      if slots[Int(slot)].place.contains(.changed) { loaded.append(slot) } else { dropLoaded(Int(slot)) }
+    }
+    // What changed is in the way until it is written.
+    dropAtBytes = max(loadedRoom, loadedBytes + loadedRoom / 4)
+  }
+
+  private func dropLoaded(_ slot: Int) {
+    let impression = vacate(slot)
+    loadedArena.release(.init(start: impression.block, chunk: impression.chunk))
+  }
+
   /// Adds what changed to a batch.
   func write(to batch: JoinerStateBatch) {
+    isBeingWritten = true
     while !changed.isEmpty {
       let slot = Int(changed.removeFirst())
       guard slots[slot].place.contains(.changed) else { continue }
@@ -202,16 +231,18 @@ final class FeatureStore {
     changedBytes = 0
   }
 
-  /// Drops from memory what it has no room for: of what was read from disk all but a quarter of `bytes`, then what arrived first.
+  /// Drops from memory what it has no room for: of what was read from disk all but a quarter of `bytes`, then what arrived first,
+  /// so that a quarter of `bytes` is left for what will be read.
   ///
   /// - Precondition: Everything that changed is on disk.
   func trim(to bytes: Int) {
+    isBeingWritten = false
+    dropAtBytes = loadedRoom
     absent.removeAll()
-    while !loaded.isEmpty, loadedArena.byteCount > bytes / 4 || slots[Int(loaded.first)].timeMs < keptFromMs {
-      let impression = vacate(Int(loaded.removeFirst()))
-      loadedArena.release(.init(start: impression.block, chunk: impression.chunk))
+    while !loaded.isEmpty, loadedBytes > bytes / 4 || slots[Int(loaded.first)].timeMs < keptFromMs {
+      dropLoaded(Int(loaded.removeFirst()))
     }
-    while !order.isEmpty, residentBytes > bytes {
+    while !order.isEmpty, residentBytes - loadedBytes > bytes / 4 * 3 {
       let impression = removeOldest()
       arena.release(.init(start: impression.block, chunk: impression.chunk))
     }

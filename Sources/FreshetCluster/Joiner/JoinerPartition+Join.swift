@@ -212,5 +212,10 @@ extension JoinerPartition {
       return
     }
     waiting.add(waitingAction, requestHash: action.requestHash)
+    // Actions of impressions that are over by now look like orphans: there can be days of them. Until the impressions are there
+    // it is not known whose they are.
+    if inputs[JoinerTopic.features.rawValue].isRestored, waiting.count > config.maxWaitingActions {
+      waiting.forgetRemembered(to: config.maxWaitingActions / 8 * 7)
+    }
   }
 }

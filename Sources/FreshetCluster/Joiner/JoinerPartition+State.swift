@@ -23,8 +23,8 @@ struct StateWriting {
 extension JoinerPartition {
   /// How often a full disk is tried again, in ms.
   private static let retryMs = 1_000.0
-  /// Of impressions read from disk there is always room for so much.
-  private static let leastLoadedBytes = 4 << 20
+  /// Of impressions read from disk there is always room for so much: more than are looked up at once.
+  static let leastLoadedBytes = 1 << 20
 
   // MARK: - What the shell does
 
@@ -44,7 +44,7 @@ extension JoinerPartition {
   public var stateReport: JoinerStateReport {
     var report = JoinerStateReport()
     report.memoryFeatures = store.residentCount
-    report.memoryBytes = store.residentBytes + waiting.byteCount
+    report.memoryBytes = store.residentBytes + waiting.residentBytes
     report.lookups = store.lookups
     if let disk {
       report.isTiered = true
@@ -116,10 +116,7 @@ extension JoinerPartition {
   var unwrittenBytes: Int { store.changedBytes + closings.unwrittenBytes }
 
   /// Only a commit makes room in memory.
-  var isCommitNeeded: Bool {
-    unwrittenBytes >= config.maxUnwrittenBytes
-      || store.loadedBytes >= max(Self.leastLoadedBytes, config.maxWaitingFeatureBytes / 2)
-  }
+  var isCommitNeeded: Bool { unwrittenBytes >= config.maxUnwrittenBytes }
 
   /// Does what is to be done with the disk before anything else happens.
   /// - Returns: Why nothing else may happen; nil if it may.

@@ -119,7 +119,8 @@ public final class JoinerPartition {
     slotCounts = .allocate(capacity: extractor.layout.slotCount)
     slotCounts.initialize(repeating: 0)
     disk = state.map(StateAccess.init)
-    store = FeatureStore(disk: disk)
+    store = FeatureStore(
+      disk: disk, loadedRoom: max(Self.leastLoadedBytes, config.maxWaitingFeatureBytes / 4))
     closings = ClosingQueue(disk: disk, chunk: config.closingsInMemory)
     waiting = WaitingActions(graceMs: config.graceMs, rememberedMs: config.keptMs, isTiered: disk != nil)
     streamTimeMs = from.streamTimeMs

@@ -17,6 +17,7 @@ struct WaitingAction {
 /// The actions that came before their impressions, by request, in the order of their offsets.
 struct WaitingActions {
   private var byRequest: [UInt64: [WaitingAction]] = [:]
+  /// One entry for each action, and those of actions that are gone, until they are too many.
   private var deadlines = DeadlineHeap()
   private(set) var count = 0
   /// Of the payloads.
@@ -37,7 +38,17 @@ struct WaitingActions {
     self.isTiered = isTiered
   }
 
+  /// Deadlines of actions that are gone which may stay, beside as many as there are actions.
+  private static let maxStaleDeadlines = 4096
+
   var isEmpty: Bool { count == 0 }
+  /// What all of it takes in memory; an estimate.
+  var residentBytes: Int {
+    byteCount + count * Self.bytesOfAnAction + deadlines.count * MemoryLayout<DeadlineHeap.Entry>.stride
+  }
+
+  /// Beside its payload: its place in an array of its own, two headers, and an entry of a dictionary that is three quarters full.
+  private static let bytesOfAnAction = MemoryLayout<WaitingAction>.stride + 2 * 32 + 16 * 4 / 3
 
   /// Does nothing if the action is there.
   mutating func add(_ action: WaitingAction, requestHash: UInt64) {
@@ -68,6 +79,16 @@ struct WaitingActions {
     count -= 1
     byteCount -= action.payload?.count ?? 0
     if isTiered { changed[offset] = action.isStored ? requestHash : nil }
+    dropStaleDeadlines()
+  }
+
+  /// While a state is rebuilt the stream time stands still, and most actions come before their impressions: without this
+  /// the deadlines of all of them would be there until it moves, some for days.
+  private mutating func dropStaleDeadlines() {
+    guard deadlines.count > 2 * count + Self.maxStaleDeadlines else { return }
+    deadlines.removeAll { [byRequest] entry in
+      !(byRequest[entry.reference]?.contains { $0.offset == entry.offset } ?? false)
+    }
   }
 
   /// The next action whose waiting is over at a stream time; it is remembered without its payload from then on. Nil if
@@ -103,6 +124,23 @@ struct WaitingActions {
     byRequest[entry.reference] = list
     if isTiered { changed[entry.offset] = entry.reference }
     return action
+  }
+
+  /// Forgets those that are only remembered, the next to expire first, until no more than `limit` are left or none of them.
+  /// - Complexity: O(n log n): to be called when there are many more.
+  mutating func forgetRemembered(to limit: Int) {
+    var surplus = count - limit
+    guard surplus > 0 else { return }
+    var forgotten: [DeadlineHeap.Entry] = []
+    deadlines.removeAll { [byRequest] entry in
+      guard surplus > 0,
+        let action = byRequest[entry.reference]?.first(where: { $0.offset == entry.offset }), action.payload == nil
+      else { return false }
+      surplus -= 1
+      forgotten.append(entry)
+      return true
+    }
+    for entry in forgotten { remove(entry.reference, offset: entry.offset) }
   }
 
   /// Adds what changed to a batch.

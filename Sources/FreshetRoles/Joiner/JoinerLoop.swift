@@ -269,6 +269,8 @@ final class JoinerLoop {
       }
       logger.info("revoked", metadata: ["partition": "\(partition)"])
     }
+    // Else what comes next would be on top of what they had.
+    ProcessMemory.returnFreed()
   }
 
   // MARK: - Joining

@@ -133,6 +133,9 @@ public final class RocksJoinerState: JoinerStateStore {
 
   public var sizeBytes: Int { database?.sizeBytes ?? 0 }
 
+  /// What RocksDB has in memory: write buffers and blocks of files.
+  public var memoryBytes: Int { database.map { $0.writeBufferBytes + $0.blockCacheUsedBytes } ?? 0 }
+
   /// Writes everything to files and merges them: for measurements.
   public func settle() throws(JoinerStateError) {
     let database = try opened()

@@ -7,6 +7,19 @@ public enum ProcessMemory {
   public static var residentBytes: Int { status("VmRSS:") }
   public static var peakResidentBytes: Int { status("VmHWM:") }
 
+  /// Gives the kernel back what is free in the heap. glibc keeps what was freed below anything that is still in use, which can be
+  /// all that a large structure had; other C libraries have no such call, and nothing happens.
+  public static func returnFreed() {
+    // Swift's module of glibc does not have it.
+    guard let symbol = dlsym(nil, "malloc_trim") else { return }
+    _ = unsafeBitCast(symbol, to: (@convention(c) (Int) -> Int32).self)(0)
+  }
+
+  /// `peakResidentBytes` counts from here.
+  public static func forgetPeak() {
+    if let file = FileHandle(forWritingAtPath: "/proc/self/clear_refs") { file.write(Data("5".utf8)) }
+  }
+
   /// What can still be had without anything being swapped out: of the machine, and of the process's control group (version 2) if
   /// that has a limit. nil where the kernel does not tell.
   public static var availableBytes: Int? {

@@ -46,31 +46,34 @@ extension JoinBenchmark {
     var generator = SeededGenerator(seed: settings.seed)
     var moments = (0..<settings.kills).map { _ in Int64(generator.next() % UInt64(max(1, records))) }.sorted()[...]
     var host = 0
-    var (lives, moves, losses) = (0, 0, 0)
+    var (moves, losses) = (0, 0)
     let start = Instant.now()
-    try run.begin(disk("host-0"))
+    var lives = JoinLives()
+    try lives.begin(run, isFirst: true, disk("host-0"))
     while try run.step() {
+      lives.stepped(run)
       guard let moment = moments.first, run.position >= moment else { continue }
       moments.removeFirst()
+      lives.look(at: run)
       run.kill()
-      lives += 1
-      if lives % 5 == 0 {
+      let ended = lives.all.count
+      if ended % 5 == 0 {
         host = 1 - host
         moves += 1
-      } else if lives % 9 == 0 {
+      } else if ended % 9 == 0 {
         try FileManager.default.removeItem(atPath: disk("host-\(host)").path)
         losses += 1
       }
-      try run.begin(disk("host-\(host)"))
-      onStep(
-        "kills: life ended at record \(moment), host \(host) goes on from "
-          + (run.startedFromDisk ? "its disk" : "the log") + ", peak \(ProcessMemory.peakResidentBytes >> 20) MB")
+      onStep("kills: life \(ended) ended at record \(moment): \(lives.all[ended - 1])")
+      try lives.begin(run, isFirst: false, disk("host-\(host)"))
     }
+    lives.look(at: run)
     report.add(run, seconds: Instant.now().milliseconds(since: start) / 1000)
     report.disk_mb = run.machine.map { $0.stateReport.diskBytes >> 20 }
     run.kill()
     report.add(run.lookups)
-    report.kills = lives
+    report.kills = lives.all.count - 1
+    report.lives = lives.all
     report.moves = moves
     report.lost_disks = losses
     report.is_as_expected = run.digest == report.expected
@@ -116,6 +119,8 @@ public struct CaseReport: Codable, Sendable {
   var lost_disks: Int?
   var is_as_expected: Bool?
   var expected: JoinDigest?
+  /// Of the case with kills.
+  public internal(set) var lives: [JoinLife]?
 
   /// Whether the result is not what it has to be.
   public var isWrong: Bool { is_as_expected == false }

@@ -108,6 +108,9 @@ public struct JoinBenchmark {
       config.windowMs = 3 * 86_400_000 + 3_600_000
       config.graceMs = 3_600_000
       config.negativeRate = 0.1
+      // As an operator has it: more wait for no impression, but a rebuild sees more whose impressions are over.
+      config.maxWaitingActions = JoinerConfig().maxWaitingActions
+      config.maxWaitingActionBytes = JoinerConfig().maxWaitingActionBytes
       config.maxWaitingFeatureBytes = settings.stateBytes
     }
     onStep("\(kind.rawValue): writing the topics")
@@ -123,7 +126,7 @@ public struct JoinBenchmark {
       features = try JoinLog(path: settings.directory + "/features", workload.features)
       actions = try JoinLog(path: settings.directory + "/actions", workload.actions)
     }
-    forgetMemory()
+    Self.forgetMemory()
     onStep("\(kind.rawValue): joining \(features.count + actions.count) records")
     let run = try JoinRun(features: features, actions: actions, config: config, commitEvery: settings.commitEvery)
     switch kind {
@@ -132,7 +135,7 @@ public struct JoinBenchmark {
     case .restart: try restart(run, &report)
     case .kills: try kill(run, records: features.count + actions.count, &report, onStep)
     }
-    report.peak_rss_mb = ProcessMemory.peakResidentBytes >> 20
+    report.peak_rss_mb = max(ProcessMemory.peakResidentBytes >> 20, report.lives?.map(\.peak_rss_mb).max() ?? 0)
     return report
   }
 
@@ -151,8 +154,10 @@ public struct JoinBenchmark {
     report.add(run.lookups)
   }
 
-  /// The peak of resident memory counts from here.
-  private func forgetMemory() {
-    if let file = FileHandle(forWritingAtPath: "/proc/self/clear_refs") { file.write(Data("5".utf8)) }
+  /// The peak of resident memory counts from here, without what was freed: as a joiner that loses a partition, and as a new
+  /// process.
+  static func forgetMemory() {
+    ProcessMemory.returnFreed()
+    ProcessMemory.forgetPeak()
   }
 }

@@ -156,6 +156,8 @@ final class JoinRun {
   }
 
   var featureCount: Int64 { features.count }
+  /// What RocksDB has in memory.
+  var rocksBytes: Int { state?.memoryBytes ?? 0 }
 
   /// Examples made so far, those that are not committed included.
   var exampleCount: Int { digest.count + uncommitted.count }
