@@ -7,15 +7,15 @@ import argparse
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 
 import redis
+
+from local_cluster import LocalCluster, names_of_their_own
 
 CONFIGURATION = "Config/cluster.yaml"
 OUTPUT = ".freshet/demo"
@@ -34,71 +34,6 @@ def say(text):
 def fail(text):
     print(f"demo: {text}", file=sys.stderr, flush=True)
     raise SystemExit(1)
-
-
-class Cluster:
-    """`freshet up` as a child, and what it tells of itself."""
-
-    def __init__(self, binary, topics):
-        self.binary = binary
-        # Snapshots of an earlier demo belong to topics that are gone.
-        store = os.path.join(OUTPUT, "snapshots")
-        shutil.rmtree(store, ignore_errors=True)
-        settings = {**topics, "snapshot.store": store}
-        self.settings = [word for item in settings.items() for word in ("--set", "=".join(item))]
-        self.log_path = os.path.join(OUTPUT, "cluster.log")
-        self.peak_bytes = 0
-        self.stopping = threading.Event()
-
-    def start(self):
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(
-                [self.binary, "up", "-c", CONFIGURATION, "--trainers", str(TRAINERS), "--replicas", str(REPLICAS)]
-                + self.settings, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
-        threading.Thread(target=self.watch_memory, daemon=True).start()
-
-    def stop(self):
-        self.stopping.set()
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-
-    def watch_memory(self):
-        """The largest sum of the resident memory of all Freshet's processes, replay included, sampled."""
-        name = os.path.realpath(self.binary)
-        while not self.stopping.is_set():
-            total = 0
-            for pid in filter(str.isdigit, os.listdir("/proc")):
-                try:
-                    if os.readlink(f"/proc/{pid}/exe") == name:
-                        with open(f"/proc/{pid}/statm") as file:
-                            total += int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-                except (OSError, IndexError):
-                    continue
-            self.peak_bytes = max(self.peak_bytes, total)
-            self.stopping.wait(0.2)
-
-    def check(self):
-        if self.process.poll() is not None:
-            with open(self.log_path, errors="replace") as log:
-                print("".join(log.readlines()[-15:]), file=sys.stderr)
-            fail(f"the cluster ended with code {self.process.returncode}; its log is {self.log_path}")
-
-    def freshet(self, *words):
-        return subprocess.run(
-            [self.binary, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
-
-    def status(self):
-        """The merged metrics of the first task, and each replica's INFO; nothing while not everybody answers."""
-        replicas = [word for index in range(REPLICAS) for word in ("--replica", f"127.0.0.1:{7000 + index}")]
-        result = self.freshet("ctl", "status", "-c", CONFIGURATION, "--json", *replicas, *self.settings)
-        if result.returncode != 0:
-            return None
-        status = json.loads(result.stdout)
-        return status["tasks"][0], [p["info"] for p in status["processes"] if p["role"] == "serve"]
 
 
 def count_ratings(directory):
@@ -122,22 +57,13 @@ def titles(directory):
     return names
 
 
-def wait_until_up(cluster):
-    deadline = time.monotonic() + 60
-    while cluster.status() is None:
-        cluster.check()
-        if time.monotonic() > deadline:
-            fail(f"the cluster did not come up within a minute; its log is {cluster.log_path}")
-        time.sleep(0.3)
-
-
 def stream(cluster, arguments, total):
     """Replays and waits until everything is learned. Returns seconds, the bulk's rate, and the last status."""
     tail = min(TAIL, total // 10)
     replay_log = os.path.join(OUTPUT, "replay.log")
     words = [
-        "replay", "-c", CONFIGURATION, "--data", arguments.data, "--limit", str(total), "--max-lead", str(MAX_LEAD),
-        *(["--tail", str(tail), "--tail-rate", str(TAIL_RATE)] if tail else []), *cluster.settings]
+        "replay", "--data", arguments.data, "--limit", str(total), "--max-lead", str(MAX_LEAD),
+        *(["--tail", str(tail), "--tail-rate", str(TAIL_RATE)] if tail else []), *cluster.configured]
     started = time.monotonic()
     with open(replay_log, "wb") as log:
         replay = subprocess.Popen(
@@ -211,19 +137,16 @@ def main():
     # On a broker of the user's own the demo stays out of the way of everything else, and of earlier demos.
     topics = {}
     if not arguments.broker_pid:
-        prefix = f"freshet-demo-{int(time.time())}-"
-        topics = {f"kafka.topics.{name}": prefix + name.replace("_", "-")
-                  for name in ("features", "actions", "items", "examples", "dead_letter")}
-        topics |= {"joiner.group": prefix + "joiner", "trainer.group": prefix + "trainer"}
+        topics = names_of_their_own(f"freshet-demo-{int(time.time())}-")
     # So that `finally` below runs: a demo that is told to stop leaves nothing behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    cluster = Cluster(os.path.abspath(arguments.binary), topics)
+    cluster = LocalCluster("demo", arguments.binary, CONFIGURATION, OUTPUT, topics, TRAINERS, REPLICAS)
     say(f"demo: {total:,} ratings through {os.environ['FRESHET_KAFKA_BOOTSTRAP_SERVERS']}; "
         f"2 parameter servers, 1 joiner, {TRAINERS} trainers, {REPLICAS} replicas; logs in {OUTPUT}/")
     cluster.start()
     done = False
     try:
-        wait_until_up(cluster)
+        cluster.wait_until_up()
         seconds, rate, status = stream(cluster, arguments, total)
         task, replicas = status
         freshness = {key: max(float(info[f"recent_{key}_ms"]) for info in replicas if f"recent_{key}_ms" in info)
