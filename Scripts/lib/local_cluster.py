@@ -125,5 +125,5 @@ class LocalCluster:
         try:
             with redis.Redis(port=port, socket_timeout=10, decode_responses=True) as client:
                 return client.info()
-        except redis.ConnectionError:
+        except (redis.ConnectionError, redis.TimeoutError):
             return None
