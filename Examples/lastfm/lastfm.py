@@ -66,8 +66,8 @@ class LastFM:
         figures = self.evaluate()
         self.show_recommendations()
         seconds = time.monotonic() - self.example.started
-        say(f"\n{self.example.impressions:,} impressions and {len(self.stream):,} plays in {seconds:.1f} s; {task['examples']:,} examples "
-            f"learned, {counts['negatives_dropped']:,} negatives left out\n"
+        say(f"\n{self.example.impressions:,} impressions and {len(self.stream):,} plays in {seconds:.1f} s; "
+            f"{task['examples']:,} examples learned, {counts['negatives_dropped']:,} negatives left out\n"
             f"AUC {task['auc']:.4f}, last half {task['auc_last_half']:.4f}, calibration {task['calibration']:.3f}\n"
             f"held-back artists, {figures['users']:,} users with {listens.HELD_BACK} each, top {TOP} of {len(self.library.names):,} artists:\n"
             f"  hit rate  {figures['hit_rate']:.3f}   popularity {figures['popularity_hit_rate']:.3f}\n"
@@ -152,7 +152,7 @@ class LastFM:
         for user in list(self.library.held_back)[:2]:
             loved = sorted(self.library.plays[user].items(), key=lambda item: -item[1])[:5]
             say(f"\nuser {user} plays most: {', '.join(self.library.names[artist] for artist, _ in loved)}")
-            say(f"POST /v1/recommend/lastfm {{\"context\": {{\"user_id\": {user}}}, \"topk\": {TOP}, \"exclude\": [what is known]}}")
+            say(f'POST /v1/recommend/lastfm {{"context": {{"user_id": {user}}}, "topk": {TOP}, "exclude": [what is known]}}')
             for artist, score in self.recommend(user):
                 mark = "  <- held back" if artist in self.library.held_back[user] else ""
                 say(f"  {score:.4f}  {self.library.names[artist]}{mark}")

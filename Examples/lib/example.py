@@ -190,16 +190,19 @@ class Example:
         return task, counts
 
     def wait_until_served(self):
-        """A replica is as old as its last delta: wait for two intervals without a new one."""
-        interval = self.cluster.configuration["ps"]["sync_interval_ms"] / 1000
-        port = self.cluster.configuration["serve"]["port"]
+        """Until the replica's scores reflect every example that any shard has applied."""
+        configuration = self.cluster.configuration
 
-        def is_still():
-            before = self.cluster.info(port)
-            time.sleep(2 * interval)
-            after = self.cluster.info(port)
-            return before and after and all(before[key] == after[key] for key in before if key.startswith("partition_"))
-        self.cluster.wait_until(is_still, "the replica has caught up", 30)
+        def is_served():
+            ends = {}
+            for address in configuration["cluster"]["servers"]:
+                for key, offset in (self.cluster.info(int(address.rpartition(":")[2])) or {}).items():
+                    if key.startswith("watermark_") and key != "watermark_refusals":
+                        partition = key.rpartition("_")[2]
+                        ends[partition] = max(ends.get(partition, 0), int(offset))
+            replica = self.cluster.info(configuration["serve"]["port"]) or {}
+            return ends and all(int(replica.get(f"partition_{key}", -1)) >= end for key, end in ends.items())
+        self.cluster.wait_until(is_served, "the replica has everything that was learned", 30)
 
     # MARK: - Asking
 

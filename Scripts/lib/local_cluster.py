@@ -118,6 +118,9 @@ class LocalCluster:
         if result.returncode != 0:
             return None
         status = json.loads(result.stdout)
+        # All answer, and one of the servers has not said yet what it knows of progressive validation.
+        if not status["tasks"]:
+            return None
         return status["tasks"][0], [p["info"] for p in status["processes"] if p["role"] == "serve"]
 
     def info(self, port):
@@ -125,5 +128,5 @@ class LocalCluster:
         try:
             with redis.Redis(port=port, socket_timeout=10, decode_responses=True) as client:
                 return client.info()
-        except redis.ConnectionError:
+        except (redis.ConnectionError, redis.TimeoutError):
             return None

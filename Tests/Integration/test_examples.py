@@ -17,6 +17,8 @@ from waiting import wait_until
 for folder in ("lastfm", "criteo"):
     sys.path.insert(0, str(ROOT / "Examples" / folder))
 
+import criteo  # noqa: E402
+import listens as lastfm_listens  # noqa: E402
 import quality  # noqa: E402
 import windows  # noqa: E402
 
@@ -94,6 +96,42 @@ def test_data_in_another_form_is_an_error_that_names_the_place(run_example, tmp_
     (tmp_path / file).write_text(text, newline="")
     done, _ = run_example(name, "--data", tmp_path, expected=1)
     assert message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_what_lastfm_holds_back_is_in_no_listen_and_gives_no_tag(tmp_path):
+    write_listens(tmp_path, users=40, seed=2)
+    library = lastfm_listens.read(tmp_path, seed=1)
+    assert len(library.held_back) == 40
+    pairs = {(user, artist) for user, artists in library.held_back.items() for artist in artists}
+    assert len(pairs) == 40 * lastfm_listens.HELD_BACK
+    stream = lastfm_listens.stream(library, seed=1, days=3, end_ms=10 ** 12)
+    assert stream == sorted(stream) and 10 ** 12 - 3 * lastfm_listens.DAY_MS <= stream[0][0] < stream[-1][0] < 10 ** 12
+    assert not pairs & {(user, artist) for _, user, artist in stream}
+    tagged = [tuple(map(int, line.split("\t")[:2])) for line in (tmp_path / "user_taggedartists.dat").read_text().splitlines()[1:]]
+    assert set(library.tags) == {artist for user, artist in tagged if (user, artist) not in pairs} != {artist for _, artist in tagged}
+    # Of artists that were not played in the stream, held-back ones are shown like any other.
+    user, held_back = next(iter(library.held_back.items()))
+    shown = set()
+    draw = random.Random(1)
+    for _ in range(1_000):
+        shown |= lastfm_listens.shown_beside(draw, list(library.names), library.plays[user], 8)
+    assert held_back <= shown and not shown & library.plays[user].keys()
+
+
+def test_without_files_to_score_the_last_tenth_of_criteos_rows_is_held_back(tmp_path):
+    write_clicks(tmp_path, rows=105, held_back=20, seed=1)
+    rows, held_back = criteo.read_directory(tmp_path, limit=None)
+    assert (len(rows), len(held_back)) == (105, 20)
+    (tmp_path / "test.csv").unlink()
+    (tmp_path / "train.csv").rename(tmp_path / "train.txt")
+    assert criteo.read_directory(tmp_path, limit=None) == (rows[:95], rows[95:])
+    assert criteo.read_directory(tmp_path, limit=30) == (rows[:27], rows[27:30])
+    line = (tmp_path / "train.txt").read_text().split("\n")[0].split("\t")
+    label, fields = rows[0]
+    assert label == int(line[0])
+    assert fields == {
+        name: int(text) if name in criteo.INTEGERS else text
+        for name, text in zip(criteo.INTEGERS + criteo.CATEGORIES, line[1:]) if text}
 
 
 def test_windows_count_what_a_list_of_the_events_would():
