@@ -5,7 +5,7 @@ import NIOPosix
 struct ControlCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ctl",
-    abstract: "Look at a running cluster, change its model, save it, prepare its topics and its store, resume trainers.",
+    abstract: "Look at a running cluster, change its model, save it, resume trainers, prepare topics and stores.",
     subcommands: [
       StatusCommand.self, PromoteCommand.self, SnapshotCommand.self, StoreCommand.self, TopicsCommand.self,
       TrainerControlCommand.self,
