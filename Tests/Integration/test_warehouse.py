@@ -85,6 +85,8 @@ def warehouse(bootstrap_servers, tmp_path_factory):
     directory = tmp_path_factory.mktemp("warehouse")
     cluster = Cluster(bootstrap_servers, directory, settings={"archive.store": directory / "archive", **SETTINGS})
     try:
+        # `archive check` wants a directory, also before the first file.
+        (directory / "archive").mkdir()
         cluster.command("ctl", "topics", "create")
         cluster.start("joiner0")
         cluster.replay("--limit", RATINGS)
