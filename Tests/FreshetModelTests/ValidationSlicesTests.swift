@@ -151,7 +151,8 @@ import Testing
     }
     work(1_000)
     slices.add(values: UnsafeBufferPointer(start: nil, count: 0), outcomes: UnsafeBufferPointer(outcomes))
-    for _ in 0..<3 {
+    // A place that changed hands has all its memory two windows later.
+    for _ in 0..<8 {
       work(1_000)
       slices.roll()
     }

@@ -20,7 +20,7 @@ SETTINGS = {
     "trainer.guard.window": WINDOW, "trainer.guard.maximum_logloss": BOUND, "trainer.batch_size": BATCH,
     "model.audit": "true",
     # A busy machine may hold one of the replay's topics up for longer than the default.
-    "joiner.idle_timeout_ms": 20_000,
+    "joiner.idle_timeout_ms": 7_000,
 }
 
 

@@ -16,7 +16,7 @@ SETTINGS = {
     "trainer.validation.slices": "year,genres,gender", "trainer.validation.slice_values": 200,
     "trainer.validation.window": 1_000, "trainer.validation.interval_ms": 200,
     # A busy machine may hold one of the replay's topics up for longer than the default.
-    "joiner.idle_timeout_ms": 20_000,
+    "joiner.idle_timeout_ms": 7_000,
 }
 
 

@@ -13,8 +13,6 @@ final class ValidationWriter {
     var failures = 0
   }
 
-  private static let queueRecords = 20_000
-
   private let producer: KafkaProducer
   private let topic: KafkaProducerTopic
   private let names: ValidationNames
@@ -28,13 +26,15 @@ final class ValidationWriter {
   /// How far each partition was when it was written, and which slices it had then.
   private var written: [PartitionID: (to: Offset, slices: Set<ValidationRecord.Slice>)] = [:]
 
-  /// - Parameter deliveryTimeoutMs: After which a record that the broker has not acknowledged has failed.
+  /// - Parameters:
+  ///   - deliveryTimeoutMs: After which a record that the broker has not acknowledged has failed.
+  ///   - queueRecords: That may wait for the broker; further ones have failed.
   init(
     _ configuration: KafkaConfiguration, topic: String, names: ValidationNames, trainer: String, intervalMs: Int,
-    deliveryTimeoutMs: Int, logger: Logger
+    deliveryTimeoutMs: Int, queueRecords: Int = 20_000, logger: Logger
   ) throws(KafkaError) {
     var options = KafkaProducer.Options()
-    options.queueRecords = Self.queueRecords
+    options.queueRecords = queueRecords
     options.maxBlockMs = 0
     options.deliveryTimeoutMs = deliveryTimeoutMs
     producer = try KafkaProducer(configuration, options: options)
