@@ -36,6 +36,19 @@ public struct JoinLife: Codable, Sendable {
   }
 }
 
+extension JoinLife: CustomStringConvertible {
+  public var description: String {
+    let origin =
+      switch from {
+      case .start: "began with nothing"
+      case .disk: "went on from its disk"
+      case .log: "was rebuilt from the log\(is_restored ? "" : ", not to the end")"
+      }
+    return "\(origin), \(restored) records read again; peak \(peak_rss_mb) MB, \(start_rss_mb) at its start "
+      + "(state \(state_mb), RocksDB \(rocksdb_mb)); \(waiting_actions) actions waiting"
+  }
+}
+
 /// Lives one after the other, each as if it had a process to itself.
 struct JoinLives {
   private static let stepsBetweenLooks = 64
