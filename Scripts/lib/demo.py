@@ -21,7 +21,7 @@ CONFIGURATION = "Config/cluster.yaml"
 OUTPUT = ".freshet/demo"
 TRAINERS, REPLICAS = 2, 2
 # The last ratings go at this pace: freshness says something only while nothing waits in line, and it is that of the last 5 s.
-TAIL, TAIL_RATE = 7_000, 1_000
+TAIL, TAIL_RATE = 6_000, 1_000
 # The replay waits while more records than this are not yet joined and learned.
 MAX_LEAD = 100_000
 DEADLINE_SECONDS = 600
