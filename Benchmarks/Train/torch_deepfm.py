@@ -6,13 +6,13 @@ The network, features, initial values and optimizer are those of Config/cluster.
 layers [64, 32], sparse Adagrad on embeddings, dense Adagrad on the rest. The rates are the best that were found for each size.
 """
 
-import json
-import pathlib
 import sys
 import time
 
 import numpy as np
 import torch
+
+from movielens import ratings_in_order, report, rows
 
 LAYERS = (64, 32)
 DIMENSION = 16
@@ -20,25 +20,19 @@ DIMENSION = 16
 
 def load(directory):
     """Ids by slot (N × 7), genre weights (N × genres), labels, in the order of time; how many ids there are."""
-    base = pathlib.Path(directory)
     codes = {}
 
     def code(slot, value):
         return codes.setdefault((slot, value), len(codes))
 
-    def rows(name):
-        with open(base / name, encoding="latin-1") as file:
-            return [line.rstrip("\n").split("::") for line in file]
-
     users = {u: [code("gender", g), code("age", a), code("occupation", o), code("zip", z[:2])]
-             for u, g, a, o, z in rows("users.dat")}
+             for u, g, a, o, z in rows(directory, "users.dat")}
     genres = {}
     movies = {}
-    for parts in rows("movies.dat"):
+    for parts in rows(directory, "movies.dat"):
         kinds = [genres.setdefault(kind, len(genres)) for kind in parts[-1].split("|")]
         movies[parts[0]] = (code("year", parts[-2].rsplit("(", 1)[1][:4]), kinds)
-    ratings = rows("ratings.dat")
-    ratings.sort(key=lambda rating: int(rating[3]))
+    ratings = ratings_in_order(directory)
     ids = np.array([[code("user", u), code("movie", m), *users[u], movies[m][0]] for u, m, _, _ in ratings])
     weights = np.zeros((len(ratings), len(genres)), dtype=np.float32)
     for row, (_, movie, _, _) in enumerate(ratings):
@@ -71,16 +65,6 @@ class DeepFM(torch.nn.Module):
         return linear + interactions + self.layers(vectors.flatten(1)).squeeze(1)
 
 
-def auc(logits, labels):
-    """Exact; equal predictions count half."""
-    _, group, counts = np.unique(logits, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks = (ends - (counts - 1) / 2)[group]
-    positives = labels > 0.5
-    count = positives.sum()
-    return float((ranks[positives].sum() - count * (count + 1) / 2) / (count * (~positives).sum()))
-
-
 def main():
     directory, batch = sys.argv[1], int(sys.argv[2])
     torch.set_num_threads(1)
@@ -105,12 +89,7 @@ def main():
         for optimizer in optimizers:
             optimizer.step()
     seconds = time.process_time() - began
-    logits, labels = logits.numpy(), labels.numpy()
-    half = len(labels) // 2
-    print(json.dumps({
-        "auc": auc(logits, labels), "auc_last_half": auc(logits[half:], labels[half:]),
-        "logloss": float(np.mean(np.logaddexp(0, logits) - logits * labels)),
-        "examples_per_core_second": len(labels) / seconds}))
+    report(logits.numpy(), labels.numpy(), seconds)
 
 
 if __name__ == "__main__":

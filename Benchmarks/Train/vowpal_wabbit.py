@@ -6,7 +6,6 @@ Low-rank factors of 4 between user and movie, genres and year (`--lrq`), which o
 binary cache, without parsing and without writing predictions; a second run, which is not timed, writes these.
 """
 
-import json
 import pathlib
 import resource
 import subprocess
@@ -15,7 +14,7 @@ import tempfile
 
 import numpy as np
 
-from torch_deepfm import auc
+from movielens import ratings_in_order, report, rows
 
 COMMON = ["--quiet", "--loss_function", "logistic", "--bit_precision", "22"]
 MODEL = ["--lrq", "ui4", "--lrq", "uG4", "--lrq", "uy4"]
@@ -23,19 +22,12 @@ MODEL = ["--lrq", "ui4", "--lrq", "uG4", "--lrq", "uy4"]
 
 def write_examples(directory, path):
     """One line for each rating in the order of time. Returns the labels."""
-    base = pathlib.Path(directory)
-
-    def rows(name):
-        with open(base / name, encoding="latin-1") as file:
-            return [line.rstrip("\n").split("::") for line in file]
-
-    users = {u: f"|u u{u} |g g{g} |a a{a} |o o{o} |z z{z[:2]}" for u, g, a, o, z in rows("users.dat")}
+    users = {u: f"|u u{u} |g g{g} |a a{a} |o o{o} |z z{z[:2]}" for u, g, a, o, z in rows(directory, "users.dat")}
     movies = {}
-    for movie, *title, genres in rows("movies.dat"):
+    for movie, *title, genres in rows(directory, "movies.dat"):
         words = " ".join(genre.replace(" ", "_").replace(":", "_") for genre in genres.split("|"))
         movies[movie] = f"|i i{movie} |G {words} |y y{title[-1].rsplit('(', 1)[1][:4]}"
-    ratings = rows("ratings.dat")
-    ratings.sort(key=lambda rating: int(rating[3]))
+    ratings = ratings_in_order(directory)
     labels = np.array([int(value) >= 4 for _, _, value, _ in ratings])
     with open(path, "w") as file:
         for (user, movie, _, _), label in zip(ratings, labels):
@@ -64,11 +56,7 @@ def main():
         seconds = run(*MODEL, "-d", text, "--cache_file", cache) - starting
         run(*MODEL, "-d", text, "-p", predictions)
         logits = np.loadtxt(predictions)
-    half = len(labels) // 2
-    print(json.dumps({
-        "auc": auc(logits, labels), "auc_last_half": auc(logits[half:], labels[half:]),
-        "logloss": float(np.mean(np.logaddexp(0, logits) - logits * labels)),
-        "examples_per_core_second": len(labels) / seconds}))
+    report(logits, labels, seconds)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,16 @@ import Testing
 @testable import FreshetSimulator
 
 @Suite struct SimulatedProcessTests {
-  @Test func whatAProcessMissedWhileItStoodStillComesBeforeWhatIsNewer() {
-    let world = World(seed: 1, traceLimit: nil)
-    let process = SimulatedProcess(
+  private let world = World(seed: 1, traceLimit: nil)
+  private let process: SimulatedProcess
+
+  init() {
+    process = SimulatedProcess(
       world: world, network: Network(world: world, weather: NetworkWeather()), name: "process")
     process.start()
+  }
+
+  @Test func whatAProcessMissedWhileItStoodStillComesBeforeWhatIsNewer() {
     var order: [Int] = []
     process.pause()
     for number in 0..<5 { process.after(microseconds: number) { order.append(number) } }
@@ -21,10 +26,6 @@ import Testing
   }
 
   @Test func aProcessThatIsKilledForgetsWhatItMissed() {
-    let world = World(seed: 1, traceLimit: nil)
-    let process = SimulatedProcess(
-      world: world, network: Network(world: world, weather: NetworkWeather()), name: "process")
-    process.start()
     var order: [Int] = []
     process.pause()
     process.after(microseconds: 1) { order.append(1) }

@@ -48,7 +48,7 @@ final class ServedModel: Sendable {
 
   /// Reads what is saved of the copy, if anything is; follows nothing yet.
   /// - Parameters:
-  ///   - directory: Where the copy is saved; nil for nowhere.
+  ///   - directory: Where the copy is saved; nil if it is not.
   ///   - items: Not started.
   static func open(
     _ configuration: FreshetConfiguration, directory: StateDirectory?, items: any ItemFeed, logger: Logger
