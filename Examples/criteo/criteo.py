@@ -9,7 +9,7 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import quality  # noqa: E402
-from example import Example, options, say, settings_for  # noqa: E402
+from example import Example, launch, options, say, settings_for  # noqa: E402
 
 CONFIGURATION = str(Path(__file__).with_name("cluster.yaml"))
 INTEGERS = [f"i{number}" for number in range(1, 14)]
@@ -111,20 +111,17 @@ class Criteo:
             scores += self.example.post("/v1/models/{model}:predict", body)["predictions"]
         return scores
 
+    @property
+    def summary(self):
+        return f"{len(self.rows):,} rows to learn from, {len(self.held_back):,} to score"
+
 
 def main():
     parser = options(__doc__)
     parser.add_argument("--data", required=True, help="directory with train.csv (or train.txt) and, if there are, dev.csv and test.csv")
     parser.add_argument("--limit", type=int, help="only the first so many rows")
     parser.add_argument("--pause-ms", type=float, default=10, help="mean pause after 20 rows (default 10)")
-    arguments = parser.parse_args()
-    try:
-        criteo = Criteo(arguments)
-    except (OSError, ValueError) as error:
-        sys.exit(f"criteo: {error}")
-    say(f"criteo: {len(criteo.rows):,} rows to learn from, {len(criteo.held_back):,} to score, "
-        f"through {os.environ['FRESHET_KAFKA_BOOTSTRAP_SERVERS']}; logs in {arguments.output}/")
-    criteo.example.run(criteo.run)
+    launch("criteo", Criteo, parser)
 
 
 if __name__ == "__main__":

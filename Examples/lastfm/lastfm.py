@@ -1,6 +1,5 @@
 """Streams listens of Last.fm users through a cluster, then asks it for artists that they were not known to play."""
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -9,7 +8,7 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import listens  # noqa: E402
-from example import Example, options, say, settings_for  # noqa: E402
+from example import Example, launch, options, say, settings_for  # noqa: E402
 from windows import CountWindow, LastDistinct, TimeWindow  # noqa: E402
 
 CONFIGURATION = str(Path(__file__).with_name("cluster.yaml"))
@@ -157,6 +156,11 @@ class LastFM:
                 mark = "  <- held back" if artist in self.library.held_back[user] else ""
                 say(f"  {score:.4f}  {self.library.names[artist]}{mark}")
 
+    @property
+    def summary(self):
+        return (f"{len(self.stream):,} plays of {len(self.library.plays):,} users, "
+                f"1 of {self.arguments.beside + 1} artists of a page")
+
 
 def main():
     parser = options(__doc__)
@@ -164,14 +168,7 @@ def main():
     parser.add_argument("--users", type=int, help="only the first so many users")
     parser.add_argument("--beside", type=int, default=8, help="artists on a page that are not played (default 8)")
     parser.add_argument("--pause-ms", type=float, default=3, help="mean pause after 100 pages (default 3)")
-    arguments = parser.parse_args()
-    try:
-        lastfm = LastFM(arguments)
-    except (OSError, ValueError) as error:
-        sys.exit(f"lastfm: {error}")
-    say(f"lastfm: {len(lastfm.stream):,} plays of {len(lastfm.library.plays):,} users, 1 of {arguments.beside + 1} artists of a page, "
-        f"through {os.environ['FRESHET_KAFKA_BOOTSTRAP_SERVERS']}; logs in {arguments.output}/")
-    lastfm.example.run(lastfm.run)
+    launch("lastfm", LastFM, parser)
 
 
 if __name__ == "__main__":

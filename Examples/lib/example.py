@@ -32,6 +32,20 @@ def options(description):
     return parser
 
 
+def launch(name, make, parser):
+    """Makes the example of the command line's arguments, says what it is about to do (`summary`), and does it.
+
+    Data that cannot be used, an OSError or a ValueError of `make`, ends the program with its message.
+    """
+    arguments = parser.parse_args()
+    try:
+        made = make(arguments)
+    except (OSError, ValueError) as error:
+        sys.exit(f"{name}: {error}")
+    say(f"{name}: {made.summary}, through {os.environ['FRESHET_KAFKA_BOOTSTRAP_SERVERS']}; logs in {arguments.output}/")
+    made.example.run(made.run)
+
+
 class PacedProducer:
     """Writes JSON records with pauses of random length between bursts, as live traffic has them. Not exact; never early."""
 
