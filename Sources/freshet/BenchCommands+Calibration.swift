@@ -21,7 +21,7 @@ extension BenchCommand {
     @Option(help: "Impressions without action, of movies that the user never rates, for each rating.") var unrated = 0
     @Option(help: "The share of the impressions, at the end, that is scored.") var heldOut = 0.1
     @Option(help: "Stretches of that share; each is learned when it has been scored.") var rounds = 1
-    @Option(help: "Seed of the impressions without action.") var seed: UInt64 = 1
+    @Option(help: "Draws the times of impressions, and so which negatives are kept.") var seed: UInt64 = 1
     @Flag(help: "Print one JSON object.") var json = false
 
     func validate() throws {

@@ -3,8 +3,10 @@
 import json
 import subprocess
 
+import pytest
+
 from cluster import SERVERS
-from processes import program
+from processes import FIXTURE, ROOT, program
 from waiting import wait_until
 
 
@@ -99,3 +101,15 @@ def test_joining_is_measured_in_memory_on_disk_and_after_a_restart(tmp_path):
     assert cases["in-order"]["disk_lookups"] == 0 and cases["spilled"]["disk_hits"] > 0
     assert cases["restart"]["restart_from_disk"] and cases["restart"]["restart_seconds"] > 0
     assert cases["restart"]["rebuild_records_per_second"] > 0 and cases["restart"]["pending"] >= 4900
+
+
+@pytest.mark.parametrize("emit", ["on-action", "at-window-end"])
+def test_served_probabilities_are_those_of_the_stream_before_negatives_were_dropped(emit):
+    command = [
+        program(), "bench", "calibration", "--json", "-c", ROOT / "Examples/implicit-feedback/cluster.yaml", "--data", FIXTURE,
+        "--negative-rate", 0.1, "--held-out", 0.3, "--rounds", 20, "--set", f"joiner.emit={emit}"]
+    report = report_of(subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60))
+    assert report["negatives_learned"] < 0.12 * report["impressions"] and report["scored"] > 25_000
+    assert abs(report["ratio"] - 1) < 0.05 and 1.6 < report["uncorrected_ratio"]
+    assert all(abs(decile["ratio"] - 1) < 0.25 for decile in report["deciles"])
+    assert report["auc"] > 0.63
