@@ -25,6 +25,13 @@ public struct RESPResponder: @unchecked Sendable {
     return !connection.isClosed
   }
 
+  /// Has the service's `endTurn` called once the requests of all connections that had any in this turn of the event loop have been
+  /// handed on: for requests that are better answered together. The replies still leave with this turn's others.
+  public func wantsEndOfTurn() {
+    eventLoop.preconditionInEventLoop()
+    connection.wantsEndOfTurn()
+  }
+
   /// Writes the reply straight into the connection's outbound buffer.
   /// - Parameter encode: Must write exactly one value, and must not answer other requests.
   public func reply(_ encode: (inout RESPEncoder) -> Void) {

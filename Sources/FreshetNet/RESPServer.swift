@@ -10,6 +10,20 @@ public final class RESPServer: Sendable {
   /// the command's description allows. It must answer each once through
   /// the responder, at once or later. It must not block the event loop for long: other connections wait.
   public typealias Handler = @Sendable (RESPRequest, RESPResponder) -> Void
+  /// Called on an event loop after the requests of all connections that had any, if one of their handlers has asked for it by
+  /// `RESPResponder.wantsEndOfTurn`.
+  public typealias TurnEnd = @Sendable () -> Void
+
+  /// What answers the requests of one event loop's connections.
+  public struct LoopService: Sendable {
+    let handler: Handler
+    let endTurn: TurnEnd
+
+    public init(handler: @escaping Handler, endTurn: @escaping TurnEnd) {
+      self.handler = handler
+      self.endTurn = endTurn
+    }
+  }
 
   private let listener: any Channel
   private let loops: [RESPServerLoop]
@@ -36,20 +50,20 @@ public final class RESPServer: Sendable {
   public static func start(
     _ configuration: RESPServerConfiguration, on group: any EventLoopGroup, handler: @escaping Handler
   ) async throws -> RESPServer {
-    try await start(configuration, on: group, handlerOn: { _ in handler })
+    try await start(configuration, on: group, serviceOn: { _ in LoopService(handler: handler, endTurn: {}) })
   }
 
-  /// Listens, with a handler for each event loop.
+  /// Listens, with a service for each event loop.
   /// - Parameters:
   ///   - group: Where connections live; they are dealt out to its loops in turn.
-  ///   - handlerOn: Called for each loop, at once, for the handler of its connections.
+  ///   - serviceOn: Called for each loop, at once, for what answers its connections.
   /// - Throws: `NetError` that names the address and what to do.
   public static func start(
     _ configuration: RESPServerConfiguration, on group: any EventLoopGroup,
-    handlerOn: (any EventLoop) -> Handler
+    serviceOn: (any EventLoop) -> LoopService
   ) async throws -> RESPServer {
     let shared = RESPServerShared(configuration)
-    let loops = group.makeIterator().map { RESPServerLoop($0, shared, handler: handlerOn($0)) }
+    let loops = group.makeIterator().map { RESPServerLoop($0, shared, serviceOn($0)) }
     let byEventLoop = Dictionary(uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
     let children = RESPServerChildren()
     let bootstrap = ServerBootstrap(group: group)

@@ -250,6 +250,8 @@ final class RESPServerConnection: ChannelDuplexHandler {
     loop.settleLater(self)
   }
 
+  func wantsEndOfTurn() { loop.endTurnLater() }
+
   /// For `RESPServerLoop`, when the turn ends.
   func settleNow() {
     isSettleScheduled = false

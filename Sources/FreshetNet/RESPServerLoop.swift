@@ -27,25 +27,37 @@ final class RESPServerLoop: @unchecked Sendable {
   let eventLoop: any EventLoop
   let shared: RESPServerShared
   let handler: RESPServer.Handler
+  private let endTurn: RESPServer.TurnEnd
   let counters: RESPServerCounters
   private var waiting: [RESPServerConnection] = []
   private var settling: [RESPServerConnection] = []
+  private var isEndScheduled = false
 
-  init(_ eventLoop: any EventLoop, _ shared: RESPServerShared, handler: @escaping RESPServer.Handler) {
+  init(_ eventLoop: any EventLoop, _ shared: RESPServerShared, _ service: RESPServer.LoopService) {
     self.eventLoop = eventLoop
     self.shared = shared
-    self.handler = handler
+    handler = service.handler
+    endTurn = service.endTurn
     counters = RESPServerCounters(commands: shared.commands.names)
   }
 
   /// Calls the connection's `settle` at the end of this turn of the loop.
   func settleLater(_ connection: RESPServerConnection) {
     waiting.append(connection)
-    guard waiting.count == 1 else { return }
-    eventLoop.assumeIsolated().execute { self.settleAll() }
+    endTurnLater()
   }
 
-  private func settleAll() {
+  /// Calls the service's `endTurn`, and then settles, at the end of this turn of the loop.
+  func endTurnLater() {
+    guard !isEndScheduled else { return }
+    isEndScheduled = true
+    eventLoop.assumeIsolated().execute { self.end() }
+  }
+
+  private func end() {
+    // What is begun from here on has an end of its own.
+    isEndScheduled = false
+    endTurn()
     swap(&waiting, &settling)
     for connection in settling { connection.settleNow() }
     settling.removeAll(keepingCapacity: true)

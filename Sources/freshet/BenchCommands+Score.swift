@@ -7,7 +7,8 @@ extension BenchCommand {
     static let configuration = CommandConfiguration(
       abstract: "Score candidates and recommend items of the shipped MovieLens model on one thread.",
       discussion: """
-        From a request's words to the bytes of its reply, without the network. score_us: a request with one candidate. \
+        From a request's words to the bytes of its reply, without the network. score_us: a request with one candidate, \
+        burst_score_us: one of 16 that came together. \
         candidates_per_second_N: with N candidates a request. recommend_ms: the median of RECOMMEND … TOPK 10 over all items. \
         …_changed: a row and the dense tensors change before each request, as with each delta of a parameter server. \
         max_slice_ms and p50_slice_ms: how long a recommendation keeps other requests waiting.

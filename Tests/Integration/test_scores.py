@@ -43,6 +43,39 @@ def test_redis_cli_and_redis_py_get_the_same_scores(trained_cluster):
     assert [float(line) for line in single] == pytest.approx(by_cli[:1], abs=1e-6)
 
 
+def test_requests_that_come_together_are_answered_as_one_by_one_and_in_order(trained_cluster):
+    requests = []
+    for number in range(120):
+        user = f"user_id={number % 25 + 1}" if number % 9 else "user_id=123456789"
+        requests.append(["SCORE", "movielens", user, "CANDIDATES", "item_id", *ITEMS[:number % 9 + 1]])
+        match number % 12:
+            case 2: requests.append(["PING"])
+            case 4: requests.append(["SCORE", "movielens", user, "color=red"])
+            case 5: requests.append(["SCORE", "movielens", user, "item_id=1", "year=1994"])
+            case 7: requests.append(["SCORE", "movielens", user, "CANDIDATES", "item_id", *range(1, 200)])
+            case 8: requests.append(["SCORE", "movielens", "item_id=1", "CANDIDATES", "user_id", 1, 2, 3])
+            case 9: requests.append(["RECOMMEND", "movielens", user, "TOPK", 3])
+            case 11: requests.append(["ROW", "embedding", "7"])
+    with trained_cluster.client() as client:
+        before = int(trained_cluster.info("serve")["candidates"])
+        pipeline = client.pipeline(transaction=False)
+        for request in requests:
+            pipeline.execute_command(*request)
+        together = pipeline.execute(raise_on_error=False)
+        candidates = int(trained_cluster.info("serve")["candidates"]) - before
+        alone = []
+        for request in requests:
+            try:
+                alone.append(client.execute_command(*request))
+            except redis.ResponseError as error:
+                alone.append(error)
+    assert len(together) == len(requests)
+    for request, reply, expected in zip(requests, together, alone):
+        assert str(reply) == str(expected), request
+    assert sum(isinstance(reply, redis.ResponseError) for reply in together) == 10
+    assert candidates == int(trained_cluster.info("serve")["candidates"]) - before - candidates
+
+
 def test_score_json_says_the_same_as_score(trained_cluster):
     with trained_cluster.client() as client:
         request = {"context": {"user_id": USER}, "candidates": [{"item_id": item} for item in ITEMS]}

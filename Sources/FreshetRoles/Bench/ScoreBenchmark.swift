@@ -28,6 +28,8 @@ public struct ScoreBenchmark {
     public var hidden: [Int]
     /// Of requests with one candidate.
     public var score_us: Double
+    /// The same, of 16 that came together.
+    public var burst_score_us: Double
     public var candidates_per_second_1: Double
     public var candidates_per_second_100: Double
     public var candidates_per_second_10000: Double
@@ -45,6 +47,7 @@ public struct ScoreBenchmark {
   /// Different requests that take turns.
   private static let variety = 256
   private static let topK = 10
+  private static let burstRequests = 16
 
   private let settings: Settings
   private let bench: ScoredReplica
@@ -59,6 +62,7 @@ public struct ScoreBenchmark {
 
   public mutating func run() throws -> Report {
     let one = try candidateRate(1, changes: false)
+    let burst = try burstMicroseconds()
     let hundred = try candidateRate(100, changes: false)
     let changed = try candidateRate(100, changes: true)
     let many = try candidateRate(10_000, changes: false)
@@ -67,7 +71,8 @@ public struct ScoreBenchmark {
     slices.sort()
     return Report(
       users: settings.users, items: settings.items, shards: settings.shards, dim: bench.model.tables[0].dimension,
-      hidden: bench.model.network.hidden, score_us: 1e6 / one, candidates_per_second_1: one,
+      hidden: bench.model.network.hidden, score_us: 1e6 / one, burst_score_us: burst,
+      candidates_per_second_1: one,
       candidates_per_second_100: hundred, candidates_per_second_10000: many, candidates_per_second_100_changed: changed,
       recommend_ms: recommend, recommend_changed_ms: recommendChanged, max_slice_ms: slices[slices.count - 1],
       p50_slice_ms: slices[slices.count / 2], cache_bytes: bench.engine.scorer.cachedBytes)
@@ -102,6 +107,34 @@ public struct ScoreBenchmark {
   private mutating func score(_ request: RESPRequest) throws {
     encoder.buffer.clear()
     bench.engine.write(try bench.engine.score(request), to: &encoder)
+  }
+
+  /// For a request of a burst of requests with one candidate.
+  private mutating func burstMicroseconds() throws -> Double {
+    let requests = (0..<Self.variety).map { bench.scoreRequest($0, candidates: 1) }
+    let bursts = stride(from: 0, to: Self.variety, by: Self.burstRequests).map {
+      ContiguousArray(requests[$0..<$0 + Self.burstRequests])
+    }
+    for burst in bursts { try score(burst) }
+    let start = Instant.now()
+    var rounds = 0
+    while Instant.now().milliseconds(since: start) < settings.seconds * 1000 {
+      for burst in bursts { try score(burst) }
+      rounds += 1
+    }
+    return Instant.now().milliseconds(since: start) * 1000 / Double(rounds * Self.variety)
+  }
+
+  private mutating func score(_ burst: ContiguousArray<RESPRequest>) throws {
+    encoder.buffer.clear()
+    var refusal: WireError?
+    bench.engine.score(burst) { _, result in
+      switch result {
+      case .success(let scored): bench.engine.write(scored, to: &encoder)
+      case .failure(let error): refusal = error
+      }
+    }
+    if let refusal { throw refusal }
   }
 
   /// The median.

@@ -143,7 +143,7 @@ extension ServingEngine {
       throw WireError(.err, error.message)
     }
     let probabilities = scorer.compute(candidates: slice.count)
-    if isFirst { noteUnknownUser() }
+    if isFirst { noteUnknownUser(request: 0) }
     statistics.candidates += UInt64(slice.count)
     rank(recommendation, probabilities)
     return isLast

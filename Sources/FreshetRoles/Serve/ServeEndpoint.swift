@@ -24,6 +24,15 @@ final class ServeEndpoint {
     let reply: (Result<[(id: String, score: Double)], WireError>) -> Void
   }
 
+  /// Who asked for scores, and when.
+  private struct Asker {
+    let responder: RESPResponder
+    let startedAt: Instant
+  }
+
+  /// A `SCORE` of more words is answered by itself.
+  private static let burstRequestWords = ServingEngine.burstWords / 4
+
   private(set) var engine: ServingEngine
   /// Of `engine`.
   private var turn: Int
@@ -37,6 +46,10 @@ final class ServeEndpoint {
   private var past = ServingStatistics()
   private var pastUnknownFids: UInt64 = 0
   private var onRetired: (() -> Void)?
+  /// Small `SCORE`s of this turn of the event loop, from all connections, which are scored together at its end.
+  private var burst: ContiguousArray<RESPRequest> = []
+  private var askers: ContiguousArray<Asker> = []
+  private var burstWords = 0
   private var recommendations = CircularBuffer<Pending>()
   private var latency = RecentHistogram(highest: longestLatencyMicroseconds)
 
@@ -72,9 +85,16 @@ final class ServeEndpoint {
   /// - Returns: False for a command that is not one thread's to answer.
   func handle(_ request: RESPRequest, _ responder: RESPResponder) -> Bool {
     takeTurn()
+    let name = request.name
     let startedAt = responder.receivedAt
+    if name == "SCORE", request.count <= Self.burstRequestWords, engine.scoresBursts {
+      addToBurst(request, Asker(responder: responder, startedAt: startedAt))
+      return true
+    }
+    // Replies of a connection are made in the order of its requests.
+    answerBurst()
     do throws(WireError) {
-      switch request.name {
+      switch name {
       case "SCORE":
         reply(try engine.score(request), responder, since: startedAt)
         return true
@@ -107,7 +127,7 @@ final class ServeEndpoint {
       case .checksum, .info, .promote: preconditionFailure("left to others above")
       }
     } catch {
-      if request.name == "SCORE" || request.name == "SCOREJSON" || request.name == "RECOMMEND" {
+      if name == "SCORE" || name == "SCOREJSON" || name == "RECOMMEND" {
         engine.statistics.refused += 1
       }
       responder.fail(error)
@@ -115,13 +135,45 @@ final class ServeEndpoint {
     return true
   }
 
+  private func addToBurst(_ request: RESPRequest, _ asker: Asker) {
+    if burstWords + request.count > ServingEngine.burstWords { answerBurst() }
+    if burst.isEmpty { asker.responder.wantsEndOfTurn() }
+    burst.append(request)
+    askers.append(asker)
+    burstWords += request.count
+  }
+
+  /// Scores what has been put by and replies to it, in order where that can be.
+  func answerBurst() {
+    guard !burst.isEmpty else { return }
+    takeTurn()
+    var scoredAt: Instant?
+    engine.score(burst) { number, result in
+      let asker = askers[number]
+      switch result {
+      case .success(let scored):
+        asker.responder.reply { engine.write(scored, to: &$0) }
+        let now = scoredAt ?? Instant.now()
+        scoredAt = now
+        recordLatency(since: asker.startedAt, now: now)
+      case .failure(let error):
+        engine.statistics.refused += 1
+        asker.responder.fail(error)
+      }
+    }
+    burst.removeAll(keepingCapacity: true)
+    askers.removeAll(keepingCapacity: true)
+    burstWords = 0
+  }
+
   private func reply(_ scored: ScoredRequest, _ responder: RESPResponder, since startedAt: Instant) {
     responder.reply { engine.write(scored, to: &$0) }
     recordLatency(since: startedAt)
   }
 
-  func recordLatency(since startedAt: Instant) {
-    let now = Instant.now()
+  func recordLatency(since startedAt: Instant) { recordLatency(since: startedAt, now: .now()) }
+
+  private func recordLatency(since startedAt: Instant, now: Instant) {
     latency.record(Int64(now.milliseconds(since: startedAt) * 1000), count: 1, now: now)
   }
 

@@ -186,6 +186,6 @@ public struct ServeRole: Service {
         password: configuration.cluster.password, serverName: "freshet-serve", serverVersion: FreshetVersion.current,
         commands: ServingCommand.descriptions,
         settings: configuration.settings),
-      on: group, handlerOn: { threads.handler(on: $0) })
+      on: group, serviceOn: { threads.service(on: $0) })
   }
 }

@@ -43,7 +43,7 @@ extension ServingEngine {
   /// Appends the scores of the request that was scored last.
   func write(_ scored: ScoredRequest, to encoder: inout RESPEncoder) {
     if !scored.isSingle { encoder.writeArrayHeader(count: scored.count) }
-    encoder.writeScores(scores.baseAddress!, stride: 1, count: scored.count)
+    encoder.writeScores(scores.baseAddress! + scored.first, stride: 1, count: scored.count)
   }
 }
 

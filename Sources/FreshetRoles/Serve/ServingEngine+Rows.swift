@@ -30,7 +30,7 @@ extension ServingEngine {
       let tasks = model.tasks.count
       let probabilities = scorer.compute(candidates: run.count)
       for row in 0..<run.count { scores[first + row] = probabilities[row &* tasks &+ plan.task] }
-      if first == 0 { noteUnknownUser() }
+      if first == 0 { noteUnknownUser(request: 0) }
       first = run.upperBound
     }
     statistics.requests += 1
@@ -88,10 +88,16 @@ extension ServingEngine {
     for row in run {
       itemScratch.reset()
       try fill(row, .item, itemScratch)
-      let key = extractor.text(of: model.itemKey, in: itemScratch)
-      hasKeys[row - run.lowerBound] = key != nil
-      if let key { keyHashes[row - run.lowerBound] = Hashing.xxh3(UnsafeRawBufferPointer(key)) }
+      noteKey(row - run.lowerBound)
     }
+  }
+
+  /// Keeps what the catalog knows the item in `itemScratch` by.
+  @inline(__always)
+  func noteKey(_ number: Int) {
+    let key = extractor.text(of: model.itemKey, in: itemScratch)
+    hasKeys[number] = key != nil
+    if let key { keyHashes[number] = Hashing.xxh3(UnsafeRawBufferPointer(key)) }
   }
 
   /// Adds the rows whose items the catalog has, and gathers what has been added; the others are in `unknown` then.

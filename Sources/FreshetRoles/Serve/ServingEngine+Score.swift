@@ -13,21 +13,41 @@ enum ScoreReply: Equatable {
 
 /// A request whose scores lie in `ServingEngine.scores`, until the next one is scored.
 struct ScoredRequest {
+  /// The position of its first score.
+  var first = 0
   let count: Int
   /// Whether the request had no candidates.
   let isSingle: Bool
+}
+
+/// A `SCORE` that has been checked: where its parts lie among its words, and how its rows differ.
+struct ScoreForm {
+  let words: ScoreWords
+  /// -1 without candidates.
+  let candidateField: Int
+  let candidateSide: FieldSide
+  let plan: RowPlan
+
+  var isSingle: Bool { words.candidateField == nil }
 }
 
 extension ServingEngine {
   /// Scores a `SCORE` as it came; its words are read where they lie.
   func score(_ request: RESPRequest) throws(WireError) -> ScoredRequest {
     let words = try ScoreWords(request, limits: limits)
-    return try request.withArguments { (arguments) throws(WireError) in try score(arguments, words) }
+    return try request.withArguments { (arguments) throws(WireError) in
+      let form = try form(arguments, words)
+      try checkReady()
+      try score(form.plan) { (row, which, scratch) throws(FeatureError) in
+        try fill(row, which, scratch, form, arguments)
+      }
+      return ScoredRequest(count: form.plan.count, isSingle: form.isSingle)
+    }
   }
 
-  private func score(_ arguments: RESPArguments, _ words: ScoreWords) throws(WireError) -> ScoredRequest {
+  /// Checks that the model has the task and every field, and that only lists are given several times.
+  func form(_ arguments: RESPArguments, _ words: ScoreWords) throws(WireError) -> ScoreForm {
     let task = try task(named: arguments[1])
-    try checkReady()
     var saysItemFields = try checkFields(arguments, words.fields)
     var candidateField = -1
     var candidateSide = FieldSide.neither
@@ -36,30 +56,35 @@ extension ServingEngine {
       candidateSide = sides[candidateField]
       if candidateSide == .item { saysItemFields = true }
     }
-    let isSingle = words.candidateField == nil
-    let plan = RowPlan(
-      count: isSingle ? 1 : words.candidates.count, task: task, requestPerRow: candidateSide == .request,
-      saysItemFields: saysItemFields)
-    let (fields, firstCandidate) = (words.fields, words.candidates.lowerBound)
-    try score(plan) { (row, which, scratch) throws(FeatureError) in
-      for word in fields {
-        let (name, text) = Self.parts(arguments[word])
-        let field = extractor.field(named: name)
-        guard field != candidateField, Self.counts(sides[field], which) else { continue }
-        if model.fields[field].multi, isSaid(field, fields.lowerBound..<word, arguments) {
-          try extractor.add(field: field, text: text, into: scratch)
-        } else {
-          try extractor.set(field: field, text: text, into: scratch)
-        }
-      }
-      if !isSingle, Self.counts(candidateSide, which) {
-        try extractor.set(field: candidateField, text: arguments[firstCandidate + row], into: scratch)
-      }
-    }
-    return ScoredRequest(count: plan.count, isSingle: isSingle)
+    return ScoreForm(
+      words: words, candidateField: candidateField, candidateSide: candidateSide,
+      plan: RowPlan(
+        count: words.candidateField == nil ? 1 : words.candidates.count, task: task,
+        requestPerRow: candidateSide == .request, saysItemFields: saysItemFields))
   }
 
-  /// Checks that the model has every field, and that only lists are given several times.
+  /// Puts the fields of one row and side into a scratch, which is empty.
+  @inline(__always)
+  func fill(
+    _ row: Int, _ which: FeatureExtractor.Fields, _ scratch: FeatureScratch, _ form: ScoreForm,
+    _ arguments: RESPArguments
+  ) throws(FeatureError) {
+    for word in form.words.fields {
+      let (name, text) = Self.parts(arguments[word])
+      let field = extractor.field(named: name)
+      guard field != form.candidateField, Self.counts(sides[field], which) else { continue }
+      if model.fields[field].multi, isSaid(field, form.words.fields.lowerBound..<word, arguments) {
+        try extractor.add(field: field, text: text, into: scratch)
+      } else {
+        try extractor.set(field: field, text: text, into: scratch)
+      }
+    }
+    if !form.isSingle, Self.counts(form.candidateSide, which) {
+      try extractor.set(
+        field: form.candidateField, text: arguments[form.words.candidates.lowerBound + row], into: scratch)
+    }
+  }
+
   /// - Returns: Whether the item is said more of than its key.
   private func checkFields(_ arguments: RESPArguments, _ words: Range<Int>) throws(WireError) -> Bool {
     var saysItemFields = false
@@ -102,6 +127,10 @@ extension ServingEngine {
 
   /// The scores of a request as values.
   func reply(_ scored: ScoredRequest) -> ScoreReply {
-    scored.isSingle ? .one(Double(scores[0])) : .many((0..<scored.count).map { Double(scores[$0]) })
+    scored.isSingle ? .one(Double(scores[scored.first])) : .many(scored.positions.map { Double(scores[$0]) })
   }
+}
+
+extension ScoredRequest {
+  var positions: Range<Int> { first..<first + count }
 }

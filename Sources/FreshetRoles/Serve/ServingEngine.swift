@@ -6,7 +6,8 @@ import FreshetWire
 /// Answers requests for scores from a replica's copy and the item catalog. No I/O; belongs to one thread.
 ///
 /// A request's features are computed in memory that is used again, its rows are gathered in one short `read`, and its
-/// candidates are scored together. A steady stream of requests allocates nothing for them.
+/// candidates are scored together; so are those of the requests of a burst. A steady stream of requests allocates nothing for
+/// them.
 final class ServingEngine {
   /// Nesting of a request's JSON.
   private static let jsonDepth = 8
@@ -44,6 +45,9 @@ final class ServingEngine {
   var hasKeys: [Bool]
   /// Candidates of the run that the catalog does not have.
   var unknown: [Int] = []
+  /// Of the burst in hand: the requests that are scored together, and the numbers of those that are not.
+  var burstParts: ContiguousArray<BurstPart> = []
+  var burstRest: [Int] = []
   /// The candidates of a request in JSON.
   var jsonRows: [JSONValue] = []
   /// The items of the recommendation's slice in hand, by candidate.
@@ -71,7 +75,7 @@ final class ServingEngine {
     let user = model.slots.firstIndex { $0.fields == [model.userKey] }
     let requestSlots = extractor.sides.request.slots
     userSlot = user.flatMap { requestSlots.firstIndex(of: $0) }
-    scores = .allocate(capacity: max(1, limits.maxCandidates))
+    scores = .allocate(capacity: max(Self.runCandidates, limits.maxCandidates))
     scores.initialize(repeating: 0)
     keyHashes = [UInt64](repeating: 0, count: Self.runCandidates)
     hasKeys = [Bool](repeating: false, count: Self.runCandidates)
@@ -140,9 +144,9 @@ final class ServingEngine {
         + model.fields.map(\.name).joined(separator: ", "))
   }
 
-  /// Counts the run's first request if its user has no row. All rows of a request are of one user, as a rule.
-  func noteUnknownUser() {
-    if let userSlot, !scorer.hasRow(request: 0, slot: userSlot) { statistics.unknownUsers += 1 }
+  /// Counts one of the run's requests if its user has no row. All rows of a request are of one user, as a rule.
+  func noteUnknownUser(request: Int) {
+    if let userSlot, !scorer.hasRow(request: request, slot: userSlot) { statistics.unknownUsers += 1 }
   }
 }
 

@@ -92,21 +92,24 @@ final class ServingThreads: Sendable {
   func set(http: HTTPServer?) { self.http.withLock { $0 = http } }
   func set(promotions: PromotionDesk) { self.promotions.withLock { $0 = promotions } }
 
-  /// The endpoint of a connection's loop, as the handler of its requests.
-  func handler(on loop: any EventLoop) -> RESPServer.Handler {
+  /// The endpoint of a loop, as what answers its connections.
+  func service(on loop: any EventLoop) -> RESPServer.LoopService {
     guard let endpoint = byLoop[ObjectIdentifier(loop)] else { preconditionFailure("a connection on a foreign loop") }
-    return { [self] request, responder in
-      if endpoint.value.handle(request, responder) { return }
-      do throws(WireError) {
-        switch try ServingCommand(request, limits: .standard) {
-        case .info(let section): answerInfo(section, responder)
-        case .checksum: served.answerChecksum(responder)
-        case .promote(let command): answerPromotion(command, responder)
-        default: throw request.unknownCommand
-        }
-      } catch {
-        responder.fail(error)
+    return RESPServer.LoopService(
+      handler: { [self] in handle($0, $1, endpoint.value) }, endTurn: { endpoint.value.answerBurst() })
+  }
+
+  private func handle(_ request: RESPRequest, _ responder: RESPResponder, _ endpoint: ServeEndpoint) {
+    if endpoint.handle(request, responder) { return }
+    do throws(WireError) {
+      switch try ServingCommand(request, limits: .standard) {
+      case .info(let section): answerInfo(section, responder)
+      case .checksum: served.answerChecksum(responder)
+      case .promote(let command): answerPromotion(command, responder)
+      default: throw request.unknownCommand
       }
+    } catch {
+      responder.fail(error)
     }
   }
 
