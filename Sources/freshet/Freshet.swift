@@ -18,6 +18,7 @@ struct Freshet: AsyncParsableCommand {
       InspectCommand.self,
       QueryCommand.self,
       ConfigCommand.self,
+      MetricsCommand.self,
       BenchCommand.self,
       ExperimentCommand.self,
       SimulateCommand.self,

@@ -11,8 +11,6 @@ import Synchronization
 final class ServeEndpoint {
   /// Recommendations that wait for their turn; more are refused.
   private static let maximumRecommendations = 1024
-  /// A minute.
-  private static let longestLatencyMicroseconds: UInt64 = 60_000_000
 
   private struct Pending {
     let recommendation: Recommendation
@@ -38,7 +36,8 @@ final class ServeEndpoint {
   private var pastUnknownFids: UInt64 = 0
   private var onRetired: (() -> Void)?
   private var recommendations = CircularBuffer<Pending>()
-  private var latency = RecentHistogram(highest: longestLatencyMicroseconds)
+  private var scoreLatency = RecentHistogram.latencies()
+  private var recommendationLatency = RecentHistogram.latencies()
 
   /// - Parameter activeTurn: Says which engine answers: when it goes on, that is the one in `prepared`.
   init(engine: ServingEngine, activeTurn: ActiveTurn, loop: any EventLoop) {
@@ -54,8 +53,9 @@ final class ServeEndpoint {
     for each in [engine] + (retiring.map { [$0] } ?? []) { statistics.add(each.statistics) }
     return ServingFigures(
       statistics: statistics,
-      unknownFids: pastUnknownFids + engine.scorer.unknownFids + (retiring?.scorer.unknownFids ?? 0), latency: latency,
-      replica: engine.reader.status, catalog: engine.reader.read { _ in CatalogFigures(engine.catalog) })
+      unknownFids: pastUnknownFids + engine.scorer.unknownFids + (retiring?.scorer.unknownFids ?? 0),
+      scores: scoreLatency, recommendations: recommendationLatency, replica: engine.reader.status,
+      catalog: engine.reader.read { _ in CatalogFigures(engine.catalog) })
   }
 
   /// Why scores would be refused, if they would be.
@@ -117,13 +117,10 @@ final class ServeEndpoint {
 
   private func reply(_ scored: ScoredRequest, _ responder: RESPResponder, since startedAt: Instant) {
     responder.reply { engine.write(scored, to: &$0) }
-    recordLatency(since: startedAt)
+    recordScore(since: startedAt)
   }
 
-  func recordLatency(since startedAt: Instant) {
-    let now = Instant.now()
-    latency.record(Int64(now.milliseconds(since: startedAt) * 1000), count: 1, now: now)
-  }
+  func recordScore(since startedAt: Instant) { scoreLatency.record(since: startedAt) }
 
   // MARK: - Recommendations
 
@@ -173,7 +170,7 @@ final class ServeEndpoint {
           recommendations.removeFirst()
           let result = pending.recommendation.result
           pending.reply(.success(result))
-          recordLatency(since: pending.startedAt)
+          recommendationLatency.record(since: pending.startedAt)
         }
       } catch {
         recommendations.removeFirst()
