@@ -128,7 +128,7 @@ import Testing
     let text = String(buffer: try #require(reply).body)
     #expect(!text.contains(InfoText.undescribed))
     for line in [
-      "freshet_ps_ready 1", "freshet_ps_snapshot_restoring 0", "freshet_ps_snapshot_shard_current{shard=\"0\"} 1",
+      "freshet_ps_ready 1", "freshet_ps_snapshot_restoring 0", "freshet_ps_snapshot_shard_current{shard=\"0\"} 0",
       "freshet_ps_request_duration_seconds_bucket{command=\"pull\",le=\"+Inf\"} 0",
       "freshet_ps_table_rows{table=\"embedding\"} 0", "freshet_ps_validation_examples_total{task=\"0\"} 0",
     ] { #expect(text.contains("\n\(line)\n"), "\(line)\n\(text)") }

@@ -1,3 +1,4 @@
+import CAllocationCount
 import FreshetCore
 import FreshetModel
 import FreshetWire
@@ -195,6 +196,17 @@ import Testing
     #expect(below["5e-05"] == 101 && below["0.0001"] == 201 && below["0.001"] == 2001)
     #expect(below["10"] == 2001 && below["+Inf"] == 2002)
     #expect(histogram.buckets.sumSeconds == 1.001 + 60)
+  }
+
+  /// Every request, pull and push records one.
+  @Test func recordingAValueAllocatesNothing() {
+    var histogram = RecentHistogram.latencies()
+    let now = Instant(nanoseconds: 5_000_000_000)
+    histogram.record(1, count: 1, now: now)
+    let start = freshet_allocation_count()
+    for value in 0..<1_000 { histogram.record(Int64(value * 70), count: 1, now: now) }
+    #expect(freshet_allocation_count() - start == 0)
+    #expect(histogram.buckets.cumulative.last?.count == 1_001)
   }
 
   @Test func similarNoticesAreHeldBackForAWhile() {

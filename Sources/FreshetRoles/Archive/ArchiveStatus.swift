@@ -40,6 +40,7 @@ final class ArchiveStatus: Sendable {
     let state = state.withLockedValue { $0 }
     var info = InfoText()
     info.addProcess(role: "archive", startedAt: startedAt, now: Instant.now())
+    info.add(notReady: notReady)
     info.section("archive")
     var all = state.retired
     for partition in state.partitions.values { all.add(partition.statistics) }

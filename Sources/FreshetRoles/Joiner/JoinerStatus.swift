@@ -42,6 +42,7 @@ final class JoinerStatus: Sendable {
     let state = state.withLockedValue { $0 }
     var info = InfoText()
     info.addProcess(role: "joiner", startedAt: startedAt, now: Instant.now())
+    info.add(notReady: notReady)
     info.section("join")
     var all = state.retired
     for partition in state.partitions.values { all.add(partition.counters) }

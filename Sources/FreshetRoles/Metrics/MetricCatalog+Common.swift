@@ -7,7 +7,7 @@ extension MetricCatalog {
         .label("role", "role", of: "freshet_build_info", "What the process is, in labels; always 1."),
         .gauge(
           "peak_resident_bytes", "resident_memory_peak_bytes", "Most resident memory that the process has had so far."),
-      ], MetricDescription.infoOnly("process_id", "uptime_in_seconds", "resident_bytes"))
+      ], MetricDescription.infoOnly("process_id", "uptime_in_seconds", "resident_bytes", "waits_for"))
     + MetricDescription.section(
       "health",
       [.gauge("ready", "ready", "1 while the process does its work, 0 while /health/ready says what it waits for.")])

@@ -3,6 +3,7 @@ public enum MetricReference {
   public static var markdown: String { markdown(of: .freshet) }
 
   static func markdown(of catalog: MetricCatalog) -> String {
+    let names = catalog.roles.map { "`\($0.name)`" }.joined(separator: ", ")
     var text = """
       # Metrics
 
@@ -12,8 +13,8 @@ public enum MetricReference {
 
       ## Every role
 
-      `<role>` is `ps`, `trainer`, `joiner`, `serve` or `archive`. Trainers, joiners and archives count no connections, requests and
-      commands, and only they have a lag.
+      `<role>` is one of \(names). Trainers, joiners and archives count no connections, requests and commands, and
+      only they have a lag.
 
 
       """

@@ -5,6 +5,7 @@ extension ParameterServerEndpoint {
   var info: InfoText {
     var info = InfoText()
     info.addProcess(role: "ps", startedAt: startedAt, now: Instant.now())
+    info.add(notReady: notReady)
     if let listener { info.add(listener.statistics) }
     switch phase {
     case .loading(let restoration):

@@ -55,7 +55,7 @@ final class ServeEndpoint {
       statistics: statistics,
       unknownFids: pastUnknownFids + engine.scorer.unknownFids + (retiring?.scorer.unknownFids ?? 0),
       scores: scoreLatency, recommendations: recommendationLatency, replica: engine.reader.status,
-      catalog: engine.reader.read { _ in CatalogFigures(engine.catalog) })
+      catalog: engine.reader.read { _ in CatalogFigures(engine.catalog) }, notReady: notReady)
   }
 
   /// Why scores would be refused, if they would be.

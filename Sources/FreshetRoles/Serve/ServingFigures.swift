@@ -9,6 +9,8 @@ struct ServingFigures: Sendable {
   var recommendations: RecentHistogram
   var replica: ReplicaStatus
   var catalog: CatalogFigures
+  /// Why scores would be refused, if they would be.
+  var notReady: String?
 }
 
 /// What INFO tells of the catalog.

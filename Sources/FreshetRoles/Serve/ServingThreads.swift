@@ -149,6 +149,7 @@ final class ServingThreads: Sendable {
       let now = Instant.now()
       var info = InfoText()
       info.addProcess(role: "serve", startedAt: startedAt, now: now)
+      info.add(notReady: figures[0].notReady)
       if let listener = listener.withLock({ $0 }) { info.add(listener.statistics) }
       if let http = http.withLock({ $0 }) { info.add(http.statistics) }
       info.add(model: served.configuration)

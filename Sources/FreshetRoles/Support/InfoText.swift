@@ -98,6 +98,12 @@ public struct InfoText: Sendable {
     add("peak_resident_bytes", ProcessMemory.peakResidentBytes)
   }
 
+  /// To follow `addProcess`.
+  /// - Parameter notReady: What the role waits for before it does its work; nil if it does.
+  mutating func add(notReady: String?) {
+    if let notReady { add("waits_for", notReady.split(whereSeparator: \.isNewline).joined(separator: " ")) }
+  }
+
   public mutating func add(_ statistics: RESPServerStatistics) {
     section("clients")
     add("connected_clients", statistics.connected)

@@ -184,6 +184,7 @@ final class TrainerEndpoint {
   var info: InfoText {
     var info = InfoText()
     info.addProcess(role: "trainer", startedAt: startedAt, now: Instant.now())
+    info.add(notReady: notReady)
     let statistics = trainer.statistics
     let read = feed.statistics
     info.section("training")

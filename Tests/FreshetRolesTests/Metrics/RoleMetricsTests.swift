@@ -36,6 +36,7 @@ import Testing
       $0.partitions[PartitionID(0)] = JoinerStatus.Partition(streamTimeMs: 1_500)
       $0.lags = Self.lags
     }
+    #expect(status.info.text(section: "server").contains("waits_for:the broker has not been reached yet\r\n"))
     let text = Self.metrics(status.info, isReady: false)
     #expect(text.contains("\nfreshet_joiner_stream_time_seconds{partition=\"0\"} 1.5\n"))
     #expect(text.contains("\nfreshet_joiner_consumer_lag_records{topic=\"features\",partition=\"2\"} 17\n"))
