@@ -6,6 +6,8 @@ struct AssignedPartition {
   let topicPartition: KafkaTopicPartition
   /// The next offset to deliver; `nil` until the first record or seek tells.
   var position: Offset?
+  /// Where the partition ended when its end was last reached, beyond any markers of transactions.
+  var end: Offset?
   var isPaused: Bool
   /// It began paused, and has not been told where to start.
   var needsPosition: Bool

@@ -54,7 +54,8 @@ extension KafkaAdmin {
       throw KafkaError(
         .partitionCountMismatch,
         "topic \(topic.name) has \(count) partitions, the configuration says \(topic.partitions): "
-          + "change the configuration, or delete the topic", topic: topic.name)
+          + "change the configuration to \(count), or delete the topic with its records and have it made anew. Adding "
+          + "partitions to a topic with records spreads those of one key over two", topic: topic.name)
     }
   }
 

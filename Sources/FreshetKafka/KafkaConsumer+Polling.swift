@@ -84,6 +84,7 @@ extension KafkaConsumer {
     }
     if message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR {
       if message.pointee.err == RD_KAFKA_RESP_ERR__PARTITION_EOF {
+        partitions[index].end = offset
         try onEvent(.endOfPartition(partitions[index].topicPartition, offset: offset))
       } else {
         let error = messageError(message)

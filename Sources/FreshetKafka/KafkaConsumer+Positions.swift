@@ -26,6 +26,7 @@ extension KafkaConsumer {
     }
     seeks += 1
     partitions[index].position = offset
+    partitions[index].end = nil
     partitions[index].needsPosition = false
     partitions[index].needsRewind = false
     partitions[index].mutedBatch = batch

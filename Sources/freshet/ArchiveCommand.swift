@@ -7,13 +7,25 @@ struct ArchiveCommand: AsyncParsableCommand {
     discussion: """
       Without a subcommand it runs the role: `freshet archive -c FILE` writes the examples to archive.store, each record once, in \
       files named topics/T/date=YYYY-MM-DD/T+P+OFFSET.records.zst. Other topics (--topics) become lines of JSON (.jsonl.zst).
+
+      EXAMPLES:
+        freshet archive --set archive.store=s3://bucket/archive
+        freshet archive check
+        freshet archive export --out lines
       """,
     subcommands: [RunArchive.self, CheckArchive.self, ExportArchive.self], defaultSubcommand: RunArchive.self)
 }
 
 struct RunArchive: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "run", abstract: "Run the role (the default).")
+    commandName: "run", abstract: "Run the role (the default).",
+    discussion: """
+      Writes the topics to archive.store until it is stopped.
+
+      EXAMPLES:
+        freshet archive run --set archive.store=archive.store
+        freshet archive run --topics features,actions,examples
+      """)
 
   @OptionGroup var configuration: ConfigurationOptions
   @OptionGroup var log: LogOptions
@@ -46,6 +58,9 @@ struct CheckArchive: ParsableCommand {
     discussion: """
       Compares all checksums and the files' ranges of offsets. Prints a line for each partition; exits with 1 if a file is damaged \
       or missing. Changes nothing.
+
+      EXAMPLES:
+        freshet archive check --set archive.store=archive.store
       """)
 
   @OptionGroup var configuration: ConfigurationOptions
@@ -70,6 +85,9 @@ struct ExportArchive: ParsableCommand {
       Writes a file of JSON lines (zstd) for each file of examples in the archive, under the same name with .jsonl.zst, to a directory: \
       offset, times, weight, labels by task, fids by slot, dense features by name. For DuckDB, Spark, Athena and the rest. Files that \
       are there already stay; so the command can be repeated.
+
+      EXAMPLES:
+        freshet archive export --set archive.store=archive.store --out lines
       """)
 
   @OptionGroup var configuration: ConfigurationOptions

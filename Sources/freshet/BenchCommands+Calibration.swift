@@ -12,6 +12,9 @@ extension BenchCommand {
         trainer, parameter server and replica in one process. The last part is scored, without sampling, before it is \
         learned. ratio: mean predicted / mean observed, 1 is calibrated. uncorrected: what it would be without the correction \
         for dropped negatives. joiner.emit, joiner.window_ms, trainer.batch_size, trainer.micro_batch_size and the model are the configuration's.
+
+        EXAMPLES:
+          freshet bench calibration --data ml-1m --negative-rate 0.1
         """)
 
     @OptionGroup var configuration: ConfigurationOptions

@@ -12,6 +12,9 @@ extension BenchCommand {
         their own on the configured broker, and stops them at the end. An event is an impression and its action. Probes are \
         actions of users that nobody knows; their time runs from the writing of the action to Kafka until a SCORE of the \
         replica, asked for every few milliseconds, has moved. `replica says` is the replica's own estimate from ingest times.
+
+        EXAMPLES:
+          freshet bench e2e --rate 10000 --seconds 60
         """)
 
     @OptionGroup var configuration: ConfigurationOptions
@@ -73,7 +76,12 @@ extension BenchCommand {
   struct Push: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Push gradients of random rows to the parameter servers at a fixed rate, so that replicas have news.",
-      discussion: "For a cluster that was made for measuring: the rows stay, in the model's first table.")
+      discussion: """
+        For a cluster that was made for measuring: the rows stay, in the model's first table.
+
+        EXAMPLES:
+          freshet bench push --rate 50000 --seconds 30
+        """)
 
     @OptionGroup var configuration: ConfigurationOptions
     @Option(help: "Rows a second, over all servers.") var rate = 50_000

@@ -10,6 +10,9 @@ extension BenchCommand {
       discussion: """
         Times are nanoseconds of one reading of rows-per-read random rows, while nobody writes. bare: nothing keeps a writer \
         away. docs/serving.md says what follows from the figures.
+
+        EXAMPLES:
+          freshet bench gate --threads 2
         """)
 
     @Option(help: "Rows to read from.") var rows = 100_000

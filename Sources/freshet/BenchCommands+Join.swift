@@ -14,6 +14,10 @@ extension BenchCommand {
         run it by hand, it takes minutes. Without --case: the first four. events_per_second is that of the first case. The \
         topics are written to --directory first and read from there. RocksDB's own threads come on top: start it under \
         `taskset -c 1` to count them. Benchmarks/Join/run puts the figures beside other systems.
+
+        EXAMPLES:
+          freshet bench join --case in-order
+          freshet bench join --case restart --pending 1000000
         """)
 
     @Option(name: .customLong("case"), help: "in-order, out-of-order, spilled, restart or kills; may be repeated.")

@@ -12,6 +12,9 @@ extension BenchCommand {
         candidates_per_second_N: with N candidates a request. recommend_ms: the median of RECOMMEND … TOPK 10 over all items. \
         …_changed: a row and the dense tensors change before each request, as with each delta of a parameter server. \
         max_slice_ms and p50_slice_ms: how long a recommendation keeps other requests waiting.
+
+        EXAMPLES:
+          freshet bench score
         """)
 
     @Option(help: "Users with a row.") var users = 6_040

@@ -11,8 +11,12 @@ extension BenchCommand {
         due: a server that stalls is charged for all that waited (no coordinated omission). Without it each connection \
         keeps --pipeline requests under way, which measures throughput.
 
-        In the command, {a..b} stands for a random integer, and a word that ends with *n for n words:
-        freshet bench serve --rate 2000 SCORE movielens 'user_id={1..6040}' CANDIDATES item_id '{1..3952}*100'
+        In the command, {a..b} stands for a random integer, and a word that ends with *n for n words: \
+        item_id '{1..3952}*100' are a hundred candidates.
+
+        EXAMPLES:
+          freshet bench serve --rate 2000 SCORE movielens 'user_id={1..6040}'
+          freshet bench serve --pipeline 16 RECOMMEND movielens user_id=1 TOPK 10
         """)
 
     @Option(name: .customLong("host"), help: "Where the replica listens.") var address = "127.0.0.1"

@@ -11,6 +11,9 @@ extension BenchCommand {
         push_p999_ms_on and push_p999_ms_off: from the time a push was due to the end of its application, while bases are \
         written one after the other, and while none is. restore_s: from opening the store to the reply to the first pull. \
         Takes about rows × (dim × 8 + 60) bytes of memory and three times as many of disk.
+
+        EXAMPLES:
+          freshet bench snapshot --rows 1000000
         """)
 
     @Option(help: "Rows of the server.") var rows = 10_000_000

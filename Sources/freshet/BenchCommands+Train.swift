@@ -12,6 +12,10 @@ extension BenchCommand {
         auc and logloss are exact. What `freshet trainer` counts of its predictions is counted here too: \
         --set trainer.validation.slices=gender,age shows what slices cost. checksums: one value means that all runs ended with the same bits. \
         Benchmarks/Train/run puts the figures beside other learners.
+
+        EXAMPLES:
+          freshet bench train --data ml-1m
+          freshet bench train --data ml-1m --servers 2 --set trainer.batch_size=256
         """)
 
     @OptionGroup var configuration: ConfigurationOptions

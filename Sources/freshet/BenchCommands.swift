@@ -7,6 +7,13 @@ import FreshetTable
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure a part of Freshet on this machine.",
+    discussion: """
+      Each prints its figures and settings; with --json as one object.
+
+      EXAMPLES:
+        freshet bench table --rows 1000000
+        freshet bench train --data ml-1m --json
+      """,
     subcommands: [
       Table.self, Join.self, Calibration.self, Snapshot.self, Score.self, Serve.self, Push.self, EndToEnd.self,
       Gate.self, Train.self,
@@ -20,6 +27,9 @@ struct BenchCommand: AsyncParsableCommand {
         update: lookup and one step of the optimizer. max_insert_batch_ms: the slowest of those updates. bytes_per_row: \
         resident memory. resident_after_expiry and resident_after_return: shares of the memory with all rows. \
         Benchmarks/Table/run puts the figures beside hash maps in C++.
+
+        EXAMPLES:
+          freshet bench table --rows 10000000 --dim 32
         """)
 
     @Option(help: "Rows of the table.") var rows = 10_000_000

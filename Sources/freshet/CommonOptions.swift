@@ -6,7 +6,8 @@ import ServiceLifecycle
 
 /// What every command that reads a configuration takes.
 struct ConfigurationOptions: ParsableArguments {
-  @Option(name: [.short, .long], help: "The configuration file.")
+  @Option(
+    name: [.short, .long], help: "The configuration file.", completion: .file(extensions: ["yaml", "yml"]))
   var configuration = "Config/cluster.yaml"
 
   @Option(name: .customLong("set"), help: "Replace one value of the file, such as trainer.batch_size=64. Repeatable.")
@@ -30,8 +31,10 @@ struct LogOptions: ParsableArguments {
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel = Logger.Level.info
 
-  func logger(role: String, _ metadata: [String: String] = [:]) -> Logger {
-    var handler = LogfmtHandler()
+  func logger(
+    role: String, _ metadata: [String: String] = [:], to output: FileHandle = .standardError
+  ) -> Logger {
+    var handler = LogfmtHandler(to: output)
     handler.logLevel = logLevel
     handler.metadata["role"] = "\(role)"
     for (key, value) in metadata { handler.metadata[key] = "\(value)" }
@@ -42,17 +45,13 @@ struct LogOptions: ParsableArguments {
 extension Logger.Level: @retroactive ExpressibleByArgument {}
 
 /// Runs one role until SIGTERM or SIGINT, or until it fails.
-func runService(_ service: any Service, logger: Logger) async throws {
-  var services = [
+/// - Parameter foundations: What is to run until the role has ended.
+func runService(_ service: any Service, below foundations: [any Service] = [], logger: Logger) async throws {
+  let watch = SupervisorWatch(environment: ProcessInfo.processInfo.environment)
+  let services = (foundations + [service] + (watch.map { [$0] } ?? [])).map {
     ServiceGroupConfiguration.ServiceConfiguration(
-      service: service, successTerminationBehavior: .gracefullyShutdownGroup,
+      service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
       failureTerminationBehavior: .gracefullyShutdownGroup)
-  ]
-  if let watch = SupervisorWatch(environment: ProcessInfo.processInfo.environment) {
-    services.append(
-      ServiceGroupConfiguration.ServiceConfiguration(
-        service: watch, successTerminationBehavior: .gracefullyShutdownGroup,
-        failureTerminationBehavior: .gracefullyShutdownGroup))
   }
   var quiet = logger
   quiet.logLevel = .error

@@ -10,6 +10,9 @@ struct ExperimentCommand: ParsableCommand {
     discussion: """
       Servers, trainer and replicas are those of the cluster, without sockets and Kafka. Each experiment writes a table as \
       Markdown and a chart as SVG. docs/experiments.md says what the paper has (arXiv 2209.07663) and what was found here.
+
+      EXAMPLES:
+        freshet experiment sync-interval --data ml-1m
       """,
     subcommands: [SyncInterval.self, Collision.self, FaultTolerance.self])
 
@@ -49,6 +52,9 @@ struct ExperimentCommand: ParsableCommand {
       discussion: """
         The first 70 % of the ratings make the batch model. Each later rating is scored by copies that are refreshed every \
         30 min, 1 h, 5 h, 24 h of event time or never, then learned. live: the trainer's own prediction.
+
+        EXAMPLES:
+          freshet experiment sync-interval --data ml-1m --seeds 3
         """)
     @OptionGroup var options: Options
     func run() throws { try options.run { try SyncIntervalExperiment($0).run(progress: $1) } }
@@ -57,7 +63,12 @@ struct ExperimentCommand: ParsableCommand {
   struct Collision: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "AUC with a row for each user and movie, against ids hashed into fewer rows than ids.",
-      discussion: "A seed sets the initial values and the hash. Rates are 1 - rows / ids, as the paper counts them.")
+      discussion: """
+        A seed sets the initial values and the hash. Rates are 1 - rows / ids, as the paper counts them.
+
+        EXAMPLES:
+          freshet experiment collision --data ml-1m
+        """)
     @OptionGroup var options: Options
     func run() throws { try options.run { try CollisionExperiment($0).run(progress: $1) } }
   }
@@ -65,7 +76,12 @@ struct ExperimentCommand: ParsableCommand {
   struct FaultTolerance: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "AUC when parameter servers die and lose what came after their last snapshot, against exact recovery.",
-      discussion: "A seed sets the initial values and which server dies when. Days are event time.")
+      discussion: """
+        A seed sets the initial values and which server dies when. Days are event time.
+
+        EXAMPLES:
+          freshet experiment fault-tolerance --data ml-1m
+        """)
     @OptionGroup var options: Options
     func run() throws { try options.run { try FaultToleranceExperiment($0).run(progress: $1) } }
   }

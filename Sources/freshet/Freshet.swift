@@ -9,6 +9,16 @@ struct Freshet: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "freshet",
     abstract: "Online-training parameter-server cluster: Kafka in, scores out.",
+    discussion: """
+      A role runs until it gets SIGTERM or SIGINT. All read one file (-c), any value
+      of which --set replaces. Exit codes: 0 done, 1 failed, 2 wrong usage or
+      configuration.
+
+      EXAMPLES:
+        freshet up -c Config/cluster.yaml
+        freshet query SCORE movielens user_id=1 CANDIDATES item_id 1193 661
+        freshet ctl status
+      """,
     version: FreshetVersion.current,
     subcommands: [
       UpCommand.self, ParameterServerCommand.self, TrainerCommand.self, JoinerCommand.self, ServeCommand.self,
@@ -18,6 +28,8 @@ struct Freshet: AsyncParsableCommand {
       InspectCommand.self,
       QueryCommand.self,
       ConfigCommand.self,
+      MetricsCommand.self,
+      CompletionsCommand.self,
       BenchCommand.self,
       ExperimentCommand.self,
       SimulateCommand.self,
@@ -30,6 +42,9 @@ struct Freshet: AsyncParsableCommand {
   /// Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
   static func main() async {
     do {
+      if let mistake = CommandNames.mistake(in: Array(CommandLine.arguments.dropFirst()), below: Self.self) {
+        throw UsageError(mistake)
+      }
       var command = try parseAsRoot()
       if var command = command as? any AsyncParsableCommand {
         try await command.run()

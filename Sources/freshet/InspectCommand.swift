@@ -10,6 +10,11 @@ struct InspectCommand: ParsableCommand {
     discussion: """
       A directory is listed by shard. Of a data file the header is shown: tables, watermarks, counts. Exits with 1 if \
       something is missing or damaged. Changes nothing.
+
+      EXAMPLES:
+        freshet inspect snapshots
+        freshet inspect snapshots --verify
+        freshet inspect snapshots --table embedding --rows 10
       """)
 
   @Argument(help: "A directory with snapshots, or one of its files.") var path: String

@@ -11,6 +11,10 @@ struct PromoteCommand: AsyncParsableCommand {
       model.version. Each replica copies it beside the model that answers, which takes the memory of both for that time, and \
       waits until it has caught up. When all of them are ready, each switches between two requests. Nothing is switched if \
       one of them cannot. Replicas remember it in serve.state.
+
+      EXAMPLES:
+        freshet ctl promote --to second.yaml --replica a:7000 --replica b:7000
+        freshet ctl promote --back
       """)
 
   @OptionGroup var configuration: ConfigurationOptions

@@ -13,6 +13,11 @@ struct QueryCommand: AsyncParsableCommand {
     discussion: """
       For people without redis-cli, and for health checks: exit code 0 if no reply was an error. Without a command it reads \
       one from each line of its input, with a prompt if that is a terminal; quotes are those of redis-cli, `quit` ends.
+
+      EXAMPLES:
+        freshet query SCORE movielens user_id=1 CANDIDATES item_id 1193 661
+        freshet query --port 7100 INFO training
+        freshet query PING
       """)
 
   @Option(name: .customLong("host"), help: "Where the process listens.")

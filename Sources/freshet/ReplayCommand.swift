@@ -11,6 +11,10 @@ struct ReplayCommand: ParsableCommand {
       is a function of its row, so sending a row again makes no second example.
 
       Your own records: --features, --actions and --items, as CSV or TSV with a header, or as JSON lines.
+
+      EXAMPLES:
+        freshet replay --data ml-1m --rate 1000
+        freshet replay --features f.jsonl --actions a.jsonl --items i.jsonl
       """)
 
   @OptionGroup var configuration: ConfigurationOptions

@@ -3,7 +3,15 @@ import FreshetRoles
 
 struct ParameterServerCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "ps", abstract: "Run a parameter server: holds rows and watermarks of its shards.")
+    commandName: "ps", abstract: "Run a parameter server: holds rows and watermarks of its shards.",
+    discussion: """
+      Listens on its entry in cluster.servers. With snapshot.store it saves its shards,
+      and goes on from there when it is started again.
+
+      EXAMPLES:
+        freshet ps --index 0
+        freshet ps --index 1 --set ps.host=0.0.0.0
+      """)
 
   @OptionGroup var configuration: ConfigurationOptions
   @OptionGroup var log: LogOptions
@@ -19,7 +27,16 @@ struct ParameterServerCommand: AsyncParsableCommand {
 
 struct TrainerCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "trainer", abstract: "Run a trainer: learns from the examples of the partitions it is assigned.")
+    commandName: "trainer", abstract: "Run a trainer: learns from the examples of the partitions it is assigned.",
+    discussion: """
+      More of them share the partitions. With --from it learns what there is first, in
+      epochs, and goes online by itself.
+
+      EXAMPLES:
+        freshet trainer
+        freshet trainer --port 7201 --metrics-port 8201
+        freshet trainer --from archive --epochs 3
+      """)
 
   @OptionGroup var configuration: ConfigurationOptions
   @OptionGroup var log: LogOptions
@@ -58,7 +75,14 @@ extension BatchStage.Source: ExpressibleByArgument {}
 
 struct JoinerCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "joiner", abstract: "Run a joiner: pairs features with actions and writes examples.")
+    commandName: "joiner", abstract: "Run a joiner: pairs features with actions and writes examples.",
+    discussion: """
+      More of them share the partitions; each on a machine needs ports of its own.
+
+      EXAMPLES:
+        freshet joiner
+        freshet joiner --port 7301 --metrics-port 8301
+      """)
 
   @OptionGroup var configuration: ConfigurationOptions
   @OptionGroup var log: LogOptions
@@ -81,7 +105,15 @@ struct JoinerCommand: AsyncParsableCommand {
 
 struct ServeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "serve", abstract: "Run a serving replica: answers SCORE and RECOMMEND from its own copy.")
+    commandName: "serve", abstract: "Run a serving replica: answers SCORE and RECOMMEND from its own copy.",
+    discussion: """
+      It copies all shards first, and answers from what it has whatever happens to the
+      servers.
+
+      EXAMPLES:
+        freshet serve
+        freshet serve --port 7001 --http-port 8081 --set serve.threads=4
+      """)
 
   @OptionGroup var configuration: ConfigurationOptions
   @OptionGroup var log: LogOptions

@@ -9,6 +9,10 @@ struct SimulateCommand: AsyncParsableCommand {
       Each seed is a cluster of its own: servers, trainers, joiners, replicas, a broker and disks, in one thread on a virtual \
       clock. A failure prints the seed, the check and the last events; the same seed gives the same run. \
       docs/simulation.md says what is simulated and checked. Exits with 1 if a seed fails.
+
+      EXAMPLES:
+        freshet simulate --seeds 100
+        freshet simulate --profile sync --seeds 20
       """)
 
   @Option(help: "The seeds: A..B, or one number.") var seeds: SeedRange

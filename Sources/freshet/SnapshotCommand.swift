@@ -6,7 +6,13 @@ import NIOPosix
 struct SnapshotCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "snapshot",
-    abstract: "Have every parameter server save its shards now, and wait until that is durable.")
+    abstract: "Have every parameter server save its shards now, and wait until that is durable.",
+    discussion: """
+      A line for each server; exits with 1 if one of them could not.
+
+      EXAMPLES:
+        freshet ctl snapshot
+      """)
 
   @OptionGroup var configuration: ConfigurationOptions
   @Flag(help: "Print one JSON object.")
@@ -28,8 +34,13 @@ struct StoreCommand: ParsableCommand {
 
   static let configuration = CommandConfiguration(
     commandName: "store", abstract: "Look at the store of the snapshots, or try it out.",
-    discussion:
-      "check: writes, lists, reads back and removes files, and tells how fast that went. list: size and name of each file."
+    discussion: """
+      check: writes, lists, reads back and removes files, and tells how fast that went. list: size and name of each file.
+
+      EXAMPLES:
+        freshet ctl store check
+        freshet ctl store list --set snapshot.store=s3://bucket/prefix
+      """
   )
 
   @OptionGroup var configuration: ConfigurationOptions

@@ -11,6 +11,9 @@ struct TrainerControlCommand: AsyncParsableCommand {
       resume: the guard forgets what it has judged, and the trainer goes on at the watermarks: no example is skipped or learned \
       twice. If what comes is as bad as before, it holds again once trainer.guard.window examples have been judged. To go on \
       with another bound, restart the trainer with it.
+
+      EXAMPLES:
+        freshet ctl trainer resume --trainer 127.0.0.1:7200
       """)
 
   @OptionGroup var configuration: ConfigurationOptions

@@ -323,6 +323,33 @@ import Testing
     )
   }
 
+  @Test func aBatchIsLearnedWhenItIsAcknowledgedAndIsAsOldAsItsOldestExample() throws {
+    let trainer = trainer(batchSize: 4)
+    var learned: [[Int64]] = []
+    trainer.learnedObserver = { learned.append([Int64($0), $1.milliseconds]) }
+    let actions = locate(trainer, [0, 0], start: 0, end: 40)
+    guard case .fetch(_, let attempt, _)? = actions.last else { throw ClusterError(.refused, "no fetch") }
+    let machine = model.server(of: map)
+    var acknowledgements: [TrainerEvent] = []
+    var queue = trainer.handle(.examples(partition, attempt: attempt, batch(3..<9)), now: now)
+    while !queue.isEmpty {
+      switch queue.removeFirst() {
+      case .pull(_, _, let attempt, let number, let body):
+        try machine.pull(body).withUnsafeBytes {
+          queue += trainer.handle(.pulled(server, partition, attempt: attempt, batch: number, .success($0)), now: now)
+        }
+      case .push(_, _, let attempt, let number, _, _, _, _):
+        acknowledgements.append(.pushed(server, partition, attempt: attempt, batch: number, .success(())))
+      case .fail(let error): throw error
+      default: break
+      }
+    }
+    #expect(learned.isEmpty && acknowledgements.count == 2)
+    for event in acknowledgements { _ = trainer.handle(event, now: now) }
+    // An example's action is at 1,000 ms and its offset.
+    #expect(learned == [[4, 1_003], [2, 1_007]])
+  }
+
   @Test(arguments: [ClusterError.Code.fenced, .watermark, .moved, .refused])
   func aRefusalThatAnotherClaimCanMendClaimsAgainAfterAPause(kind: ClusterError.Code) {
     let trainer = trainer()

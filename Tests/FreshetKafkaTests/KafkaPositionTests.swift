@@ -33,6 +33,20 @@ import Testing
     #expect(try reader.read(1).map { [Int64($0.partition), $0.offset] } == [[1, 19]])
   }
 
+  @Test func theLagIsWhatHasNotBeenDelivered() throws {
+    let mock = MockCluster(topics: ["t": 1])
+    try fill(mock.configuration(), values: 0..<20)
+    let reader = try reader(mock, from: 5)
+    #expect(try reader.read(6).last?.offset == 10)
+    #expect(reader.lags == [ConsumerLag(partition(0), records: 9)])
+    _ = try reader.read(9)
+    #expect(reader.lags == [ConsumerLag(partition(0), records: 0)])
+    try reader.seek(partition(0), to: Offset(3))
+    #expect(reader.lags == [ConsumerLag(partition(0), records: 17)])
+    reader.close()
+    #expect(reader.lags == [])
+  }
+
   @Test func seekAndResumeWorkFromInsideTheAssignedEvent() throws {
     let mock = MockCluster(topics: ["t": 2])
     try fill(mock.configuration(), partition: 0, values: 0..<10)

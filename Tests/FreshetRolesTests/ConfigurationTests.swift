@@ -125,7 +125,67 @@ import Testing
     #expect(configuration.trainer.batchSize == 7)
     #expect(configuration.cluster.servers.map(\.description) == ["a:1", "b:2", "c:3"])
     let error = #expect(throws: ConfigurationError.self) { try parse(Self.shipped, ["trainer.batch": "7"]) }
-    #expect(error?.message == "override: trainer.batch: unknown key")
+    #expect(error?.message == "--set: trainer.batch: unknown key; did you mean `trainer.batch_size`?")
+  }
+
+  @Test func everyValueTellsWhereItComesFrom() throws {
+    let directory = FileManager.default.temporaryDirectory.path + "/freshet-configuration-" + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let file = directory + "/c.yaml"
+    try Self.shipped.write(toFile: file, atomically: true, encoding: .utf8)
+    let lines = try Self.shipped.split(separator: "\n", omittingEmptySubsequences: false)
+    let line = try #require(lines.firstIndex { $0.contains("  batch_size: 128") }) + 1
+    let configuration = try FreshetConfiguration.load(
+      file: file, overrides: ["trainer.micro_batch_size": "2", "cluster.password": "hunter2"],
+      environment: ["FRESHET_SERVERS": "a:1,b:2", "AWS_REGION": "here", "FRESHET_PASSWORD": "other"])
+    let origins = Dictionary(uniqueKeysWithValues: configuration.effective.map { ($0.name, $0.origin) })
+    #expect(origins["trainer.batch_size"] == .file(file, line: line))
+    #expect(origins["trainer.micro_batch_size"] == .option && origins["cluster.password"] == .option)
+    #expect(origins["cluster.servers"] == .environment("FRESHET_SERVERS"))
+    #expect(origins["snapshot.s3.region"] == .environment("AWS_REGION"))
+    #expect(origins["archive.group"] == .standard && origins["trainer.guard.maximum_logloss"] == .standard)
+
+    let text = configuration.annotatedYAML
+    for (value, origin) in [
+      ("  batch_size: 128 ", "\(file):\(line)"), ("  micro_batch_size: 2 ", "--set"),
+      ("  password: \"(hidden)\" ", "--set"),
+      ("  servers: [a:1, b:2] ", "FRESHET_SERVERS"), ("    region: here ", "AWS_REGION"),
+      ("    port: 7200 ", "default"),
+    ] {
+      let found = text.split(separator: "\n").contains { line in
+        line.hasPrefix(value.hasPrefix("    port") ? String(value.dropFirst(2)) : value)
+          && line.hasSuffix("# " + origin)
+      }
+      #expect(found, "\(value) \(origin)\n\(text)")
+    }
+    #expect(try parse(text).effectiveYAML == configuration.effectiveYAML, "comments change nothing")
+
+    let json = try #require(
+      try JSONSerialization.jsonObject(with: Data(configuration.annotatedJSON.utf8)) as? [String: [String: Any]])
+    #expect(json.count == configuration.effective.count)
+    #expect(json["trainer.batch_size"]?["value"] as? Int == 128 && json["trainer.batch_size"]?["line"] as? Int == line)
+    #expect(json["trainer.batch_size"]?["from"] as? String == "file")
+    #expect(json["cluster.servers"]?["value"] as? [String] == ["a:1", "b:2"])
+    #expect(json["cluster.servers"]?["variable"] as? String == "FRESHET_SERVERS")
+    #expect(json["joiner.negatives"]?["value"] as? Bool == false && json["snapshot.store"]?["value"] is NSNull)
+    #expect(json["joiner.negative_rate"]?["value"] as? Double == 1)
+    #expect(json["trainer.micro_batch_size"]?["from"] as? String == "option")
+  }
+
+  @Test(arguments: [
+    ("kind: deepfm", "kind: deepfn", "did you mean `deepFM`?"),
+    ("user_key: user_id", "user_key: user_ids", "did you mean `user_id`?"),
+    ("zip: {prefix: 2}", "zip: {prefx: 2}", "did you mean `prefix`?"),
+    ("batch_size: 128", "batch: 128", "did you mean `batch_size`?"),
+    ("trainer:\n", "traner:\n", "did you mean `trainer`?"),
+    ("year: {type: integer, source: item}", "year: {type: integr, source: item}", "did you mean `integer`?"),
+    ("year: {type: integer, source: item}", "year: {type: integer, source: items}", "did you mean `item`?"),
+  ])
+  func whatWasMistypedIsSuggested(original: String, mistake: String, expected: String) throws {
+    let text = try Self.shipped.replacing(original, with: mistake, maxReplacements: 1)
+    let error = #expect(throws: ConfigurationError.self) { try parse(text) }
+    #expect(error?.message.hasSuffix(expected) == true, "\(error?.message ?? "")")
   }
 
   /// The shipped file with other text for its table, its first slot and its network's optimizer.

@@ -1,6 +1,7 @@
 import Foundation
 import FreshetCluster
 import FreshetCore
+import FreshetHTTP
 import FreshetModel
 import FreshetNet
 import FreshetWire
@@ -97,6 +98,43 @@ import Testing
       let snapshots = try await client.command(["SNAPSHOT"]).elements
       #expect(snapshots?.count == 1 && snapshots?.first?.elements?.first == .integer(0))
     }
+  }
+
+  @Test func everyKeyOfAServerIsDescribedAndItsMetricsShowIt() async throws {
+    let directory = FileManager.default.temporaryDirectory.path + "/freshet-role-" + UUID().uuidString
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    var configuration = try Self.configuration()
+    configuration.snapshot.store = directory
+    let store = try #require(try SnapshotStore.open(configuration.snapshot, for: .writing) { _ in })
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let role = try ParameterServerRole(configuration: configuration, index: 0, logger: logger)
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let loop = group.next()
+    let endpoint = try await loop.submit {
+      let endpoint = role.makeEndpoint(role.machine(isSnapshotted: true), store)
+      #expect(endpoint.info.undescribed(in: .freshet) == [])
+      return NIOLoopBound(endpoint, eventLoop: loop)
+    }.get()
+    let outcome = RoleOutcome()
+    role.restore(role.machine(isSnapshotted: true), from: store, into: endpoint, on: loop, outcome)
+    let deadline = Instant.now().advanced(byMs: 10_000)
+    while try await loop.submit({ endpoint.value.notReady }).get() != nil && Instant.now() < deadline {
+      try await Task.sleep(for: .milliseconds(2))
+    }
+    let request = try HTTPRequest(method: "GET", target: "/metrics", headers: [:], body: ByteBuffer())
+    let reply = try await MetricsPort.answer(request, nil) {
+      try await loop.submit { RoleReport(info: endpoint.value.info, notReady: endpoint.value.notReady) }.get()
+    }
+    let text = String(buffer: try #require(reply).body)
+    #expect(!text.contains(InfoText.undescribed))
+    for line in [
+      "freshet_ps_ready 1", "freshet_ps_snapshot_restoring 0", "freshet_ps_snapshot_shard_current{shard=\"0\"} 0",
+      "freshet_ps_request_duration_seconds_bucket{command=\"pull\",le=\"+Inf\"} 0",
+      "freshet_ps_table_rows{table=\"embedding\"} 0", "freshet_ps_validation_examples_total{task=\"0\"} 0",
+    ] { #expect(text.contains("\n\(line)\n"), "\(line)\n\(text)") }
+    try await loop.submit { outcome.finish() }.get()
+    if let ended = try await loop.submit({ endpoint.value.close() }).get() { try await ended.get() }
+    try await group.shutdownGracefully()
   }
 
   private static func tables(_ connection: RESPConnection) async throws -> [String: String] {

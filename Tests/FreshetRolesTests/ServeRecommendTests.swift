@@ -1,3 +1,4 @@
+import CAllocationCount
 import FreshetCore
 import FreshetModel
 import FreshetWire
@@ -176,7 +177,7 @@ import Testing
 
 @Suite struct ServeMeterTests {
   @Test func theHistogramTellsPercentilesSinceTheStartAndOfTheLastFiveSeconds() throws {
-    var histogram = RecentHistogram(highest: 1_000_000)
+    var histogram = RecentHistogram.latencies()
     let start = Instant(nanoseconds: 1_000_000_000_000)
     #expect(histogram.summary == nil)
     for value in 1...1000 { histogram.record(Int64(value), count: 2, now: start) }
@@ -186,10 +187,26 @@ import Testing
     #expect(histogram.recent(now: start.advanced(byMs: 4_900))?.count == 2000)
     #expect(histogram.recent(now: start.advanced(byMs: 5_000)) == nil)
     histogram.record(-5, count: 1, now: start.advanced(byMs: 5_000))
-    histogram.record(5_000_000, count: 1, now: start.advanced(byMs: 7_000))
+    histogram.record(90_000_000, count: 1, now: start.advanced(byMs: 7_000))
     let recent = try #require(histogram.recent(now: start.advanced(byMs: 7_000)))
-    #expect(recent.count == 2 && recent.max == 1_000_000 && recent.p50 == 0)
+    #expect(recent.count == 2 && recent.max == 60_000_000 && recent.p50 == 0)
     #expect(histogram.summary?.count == 2002)
+    // The same for Prometheus, exactly at its bounds and with the exact sum.
+    let below = Dictionary(uniqueKeysWithValues: histogram.buckets.cumulative.map { ($0.bound, $0.count) })
+    #expect(below["5e-05"] == 101 && below["0.0001"] == 201 && below["0.001"] == 2001)
+    #expect(below["10"] == 2001 && below["+Inf"] == 2002)
+    #expect(histogram.buckets.sumSeconds == 1.001 + 60)
+  }
+
+  /// Every request, pull and push records one.
+  @Test func recordingAValueAllocatesNothing() {
+    var histogram = RecentHistogram.latencies()
+    let now = Instant(nanoseconds: 5_000_000_000)
+    histogram.record(1, count: 1, now: now)
+    let start = freshet_allocation_count()
+    for value in 0..<1_000 { histogram.record(Int64(value * 70), count: 1, now: now) }
+    #expect(freshet_allocation_count() - start == 0)
+    #expect(histogram.buckets.cumulative.last?.count == 1_001)
   }
 
   @Test func similarNoticesAreHeldBackForAWhile() {

@@ -100,17 +100,19 @@ import Testing
 
   @Test func slicesAreLabelsOfTheirMetrics() {
     var info = InfoText()
+    info.addProcess(role: "trainer", startedAt: .now(), now: .now())
     info.section("validation")
     info.add([(PartitionID(0), counted()), (PartitionID(1), counted())], names)
-    let metrics = String(buffer: info.prometheus)
+    let metrics = String(buffer: info.prometheus(.freshet))
     let year = ValidationNames.hexadecimal(Self.year)
     for line in [
-      #"freshet_validation_examples{task="0"} 4"#, #"freshet_validation_recent_logloss{task="0"} 0.75"#,
-      #"freshet_validation_slice_examples{task="0",slot="year",value="1994",fid="\#(year)"} 2"#,
-      #"freshet_validation_slice_recent_calibration{task="0",slot="year",value="1994",fid="\#(year)"} 0.75"#,
-      #"freshet_validation_slice_logloss{task="0",slot="year",value="0x00000000000000ff",fid="0x00000000000000ff"} 1.0"#,
+      #"freshet_trainer_validation_examples{task="0"} 4"#, #"freshet_trainer_validation_recent_logloss{task="0"} 0.75"#,
+      #"freshet_trainer_validation_slice_examples{task="0",slot="year",value="1994",fid="\#(year)"} 2"#,
+      #"freshet_trainer_validation_slice_recent_calibration_ratio{task="0",slot="year",value="1994",fid="\#(year)"} 0.75"#,
+      #"freshet_trainer_validation_slice_logloss{task="0",slot="year",value="0x00000000000000ff",fid="0x00000000000000ff"} 1.0"#,
     ] { #expect(metrics.contains(line + "\n"), "\(line)\n\(metrics)") }
     #expect(!metrics.contains("slice_auc"))
+    #expect(info.undescribed(in: .freshet) == [])
     let text = info.text(section: nil)
     #expect(text.contains("task0_slice_year_\(year):value=\"1994\",examples=2,logloss=0.5,calibration=0.75,"))
   }

@@ -50,21 +50,21 @@ def test_a_missing_file_an_unknown_override_and_an_unknown_option_are_usage_erro
 
 def test_the_shipped_configuration_is_right_and_prints_what_it_means(tmp_path):
     assert run("config", "check", "-c", CONFIGURATION).returncode == 0
-    printed = run("config", "print", "-c", CONFIGURATION, "--set", "trainer.batch_size=7")
+    printed = run("config", "print", "--plain", "-c", CONFIGURATION, "--set", "trainer.batch_size=7")
     assert printed.returncode == 0 and "batch_size: 7" in printed.stdout
     copy = tmp_path / "printed.yaml"
     copy.write_text(printed.stdout)
-    assert run("config", "print", "-c", copy).stdout == printed.stdout
+    assert run("config", "print", "--plain", "-c", copy).stdout == printed.stdout
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("Examples/models/*.yaml")), ids=lambda file: file.stem)
 def test_an_example_of_each_kind_of_network_is_right(file, tmp_path):
     done = run("config", "check", "-c", file)
     assert done.returncode == 0, done.stderr
-    printed = run("config", "print", "-c", file)
+    printed = run("config", "print", "--plain", "-c", file)
     copy = tmp_path / "printed.yaml"
     copy.write_text(printed.stdout)
-    assert printed.returncode == 0 and run("config", "print", "-c", copy).stdout == printed.stdout
+    assert printed.returncode == 0 and run("config", "print", "--plain", "-c", copy).stdout == printed.stdout
 
 
 def test_a_size_that_a_network_does_not_have_is_named_with_its_line(tmp_path):
@@ -95,6 +95,27 @@ def test_a_busy_port_ends_each_role_with_a_clear_message(make_cluster):
         assert done.returncode == 1, (words, done.stderr)
         assert str(port) in done.stderr and "in use" in done.stderr, done.stderr
     assert cluster.processes["ps0"].is_running
+
+
+def test_topics_are_created_once_and_another_number_of_partitions_is_refused(make_cluster):
+    cluster = make_cluster()
+    cluster.settings["kafka.topics.dead_letter"] = cluster.topics["dead_letter"]
+    first = cluster.command("ctl", "topics", "create").stdout.splitlines()[1:]
+    found = {line.split()[0]: line.split(maxsplit=2)[1:] for line in first}
+    joined = {cluster.topics[name]: ["2", "created"] for name in ("features", "actions", "examples")}
+    compacted = {cluster.topics[name]: ["1", "created, compacted"] for name in ("items", "validation")}
+    assert found == joined | compacted | {cluster.topics["dead_letter"]: ["1", "created"]}
+    again = cluster.command("ctl", "topics", "create").stdout.splitlines()[1:]
+    assert [line.split(maxsplit=2)[2] for line in again] == ["is there"] * 6
+    cluster.settings["kafka.partitions"] = 5
+    cluster.settings["kafka.topics.items"] = fresh = cluster.topics["items"] + "-new"
+    done = cluster.run("ctl", "topics", "create")
+    assert done.returncode == 1
+    assert f"topic {cluster.topics['features']} has 2 partitions, the configuration says 5: change the configuration to 2" in done.stderr
+    cluster.settings["kafka.partitions"] = 2
+    # Nothing was created by the command that failed.
+    assert any(line.split(maxsplit=2) == [fresh, "1", "created, compacted"]
+               for line in cluster.command("ctl", "topics", "create").stdout.splitlines())
 
 
 def test_an_unreachable_broker_is_named_and_fail_fast_gives_up(make_cluster):

@@ -94,7 +94,7 @@ def test_the_guard_stops_training_within_a_window_and_says_so(held):
     done = held.run("ctl", "status", "--trainer", f"127.0.0.1:{held.port('trainer0')}")
     assert "HELD: logloss of task like" in done.stdout
     port = held.http_ports["trainer0"]
-    assert "freshet_guard_held 1\n" in http_client.get(port, "/metrics").body.decode()
+    assert "freshet_trainer_guard_held 1\n" in http_client.get(port, "/metrics").body.decode()
     ready = http_client.get(port, "/health/ready")
     assert ready.status == 503 and "training is held" in ready.body.decode()
     assert http_client.get(port, "/health/live").status == 200

@@ -153,6 +153,8 @@ def test_a_promotion_that_cannot_be_ended_leaves_everything_as_it_was(make_clust
     candidate.kill("ps1")
     wait_until(lambda: cluster.info("serve")["candidate_servers_connected"] == 1, "the loss is seen", 20)
     assert answers(cluster) == old and cluster.info("serve")["promotion"] == "copying"
+    metrics = get(cluster.http_ports["serve"], "/metrics").body.decode()
+    assert "\nfreshet_serve_candidate_shards_complete 16\n" in metrics and "Not described yet" not in metrics
     cluster.kill("serve2")
     running.join(60)
     assert outcome[0].returncode == 1 and f"replica 127.0.0.1:{cluster.port('serve2')}" in outcome[0].stderr

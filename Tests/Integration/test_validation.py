@@ -94,14 +94,13 @@ def test_the_topic_has_the_newest_figures_of_every_slice(make_cluster):
     assert info["task0_slice_gender_missing"]["value"] == '"missing"'
     by_year = {
         dict(labels)["value"]: value for (name, labels), (value, _) in samples.items()
-        if name == "freshet_validation_slice_examples" and dict(labels)["slot"] == "year"}
+        if name == "freshet_trainer_validation_slice_examples" and dict(labels)["slot"] == "year"}
     assert "1995" in by_year and all(dict(labels)["task"] == "0" for name, labels in samples if "slice" in name)
-    own = [count for (name, _), (count, _) in samples.items() if name == "freshet_validation_examples"]
+    own = [count for (name, _), (count, _) in samples.items() if name == "freshet_trainer_validation_examples"]
     assert sum(by_year.values()) == own[0] > 0
     names = {name for name, _ in samples}
-    for figure in ("auc", "logloss", "normalized_entropy", "calibration"):
-        assert {f"freshet_validation_{figure}", f"freshet_validation_recent_{figure}",
-                f"freshet_validation_slice_{figure}", f"freshet_validation_slice_recent_{figure}"} <= names
+    for figure in ("auc", "logloss", "normalized_entropy", "calibration_ratio"):
+        assert {f"freshet_trainer_validation_{scope}{figure}" for scope in ("", "recent_", "slice_", "slice_recent_")} <= names
 
 
 def test_a_trainer_that_comes_back_counts_from_where_it_begins(make_cluster, tmp_path):

@@ -26,6 +26,9 @@ struct PartitionTraining {
     let number: UInt64
     let to: Offset
     var awaited: Int
+    /// Of the examples in it; 0 and any time if there are none.
+    let exampleCount: Int
+    let oldestIngest: UnixTime
   }
 
   var phase: Phase

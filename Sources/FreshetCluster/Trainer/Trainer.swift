@@ -83,6 +83,9 @@ public final class Trainer {
   /// Gets the logits of each batch, row-major `examples × tasks`, once they are computed; valid during the call. An example that
   /// is trained again after a fault is predicted again.
   public var predictionObserver: ((PartitionID, UnsafeBufferPointer<Float>) -> Void)?
+  /// Gets, when all servers have acknowledged a batch of the stream, its number of examples and when Kafka had the oldest of their
+  /// actions.
+  public var learnedObserver: ((Int, UnixTime) -> Void)?
 
   public init(configuration: Configuration) {
     precondition(configuration.guardBounds == nil || configuration.validation != nil)
@@ -408,7 +411,9 @@ public final class Trainer {
       skipInValidation(partition, from: flight.from, to: flight.to)
     }
     partitions[partition]!.unacknowledged.append(
-      PartitionTraining.Unacknowledged(number: flight.number, to: flight.to, awaited: map.serverCount))
+      PartitionTraining.Unacknowledged(
+        number: flight.number, to: flight.to, awaited: map.serverCount,
+        exampleCount: hasExamples ? flight.step.examples : 0, oldestIngest: flight.step.report.oldestIngest))
     freeSteps.append(flight.step)
   }
 
@@ -424,6 +429,7 @@ public final class Trainer {
     while let oldest = partitions[partition]!.unacknowledged.first, oldest.awaited == 0 {
       partitions[partition]!.applied = oldest.to
       partitions[partition]!.unacknowledged.removeFirst()
+      if oldest.exampleCount > 0, partition.pass == 0 { learnedObserver?(oldest.exampleCount, oldest.oldestIngest) }
     }
     startBatches(partition)
   }

@@ -41,6 +41,7 @@ final class ArchiveLoop {
   private var partitions: [KafkaTopicPartition: Partition] = [:]
   /// Assigned, but not taken up yet, and when that was last tried.
   private var waiting: [KafkaTopicPartition: Instant] = [:]
+  private var lagAsked = Instant(nanoseconds: 0)
 
   init(
     configuration: FreshetConfiguration, topics: [ArchivedTopic], instance: String?, allowsGap: Bool,
@@ -106,6 +107,10 @@ final class ArchiveLoop {
     // One list of a topic's files serves all of its partitions.
     for topic in topics where !isStopped() {
       try takeUp(due.filter { $0.topic == topic.name }.sorted { $0.partition < $1.partition }, of: topic)
+    }
+    if now.milliseconds(since: lagAsked) >= ConsumerLag.intervalMs {
+      lagAsked = now
+      status.update { $0.lags = consumer.lags }
     }
     for (key, partition) in partitions where now.milliseconds(since: partition.lastTick) >= Self.tickMs {
       partition.lastTick = now

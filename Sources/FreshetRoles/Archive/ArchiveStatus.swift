@@ -23,6 +23,7 @@ final class ArchiveStatus: Sendable {
     /// Offsets that Kafka deleted before they were archived, under `allowsGap`.
     var lostOffsets: Int64 = 0
     var retriedRequests = 0
+    var lags: [ConsumerLag] = []
   }
 
   private let state = NIOLockedValueBox(State())
@@ -39,28 +40,30 @@ final class ArchiveStatus: Sendable {
     let state = state.withLockedValue { $0 }
     var info = InfoText()
     info.addProcess(role: "archive", startedAt: startedAt, now: Instant.now())
+    info.add(notReady: notReady)
     info.section("archive")
     var all = state.retired
     for partition in state.partitions.values { all.add(partition.statistics) }
-    info.add("records", all.records, as: .counter)
-    info.add("files", all.files, as: .counter)
-    info.add("stored_bytes", all.storedBytes, as: .counter)
+    info.add("records", all.records)
+    info.add("files", all.files)
+    info.add("stored_bytes", all.storedBytes)
     info.add("open_records", state.partitions.values.reduce(0) { $0 + $1.openRecords })
-    info.add("store_failures", all.failures, as: .counter)
-    info.add("store_retries", state.retriedRequests, as: .counter)
-    info.add("lost_offsets", state.lostOffsets, as: .counter)
+    info.add("store_failures", all.failures)
+    info.add("store_retries", state.retriedRequests)
+    info.add("lost_offsets", state.lostOffsets)
     info.section("partitions")
     for (partition, status) in state.partitions.sorted(by: {
       ($0.key.topic, $0.key.partition) < ($1.key.topic, $1.key.partition)
     }) {
-      let metric = InfoMetric.gauge.of(["topic": partition.topic, "partition": partition.partition])
+      let key = InfoKey.of(["topic": partition.topic, "partition": partition.partition])
       info.add(
         "\(partition.topic)_\(partition.partition)",
         [
-          InfoField("archived", status.durable, metric), InfoField("open_records", status.openRecords, metric),
-          InfoField("reading", status.isReading ? 1 : 0, metric),
+          InfoField("archived", status.durable, key), InfoField("open_records", status.openRecords, key),
+          InfoField("reading", status.isReading ? 1 : 0, key),
         ])
     }
+    info.add(state.lags)
     return info
   }
 }

@@ -23,11 +23,13 @@ extension FreshetConfiguration {
     } catch {
       throw ConfigurationError(file: file, line: nil, key: "", reason: "cannot be read: \(error.localizedDescription)")
     }
-    var all = overrides
+    var all = overrides.mapValues { YAMLSource.Override(value: $0, origin: .option) }
     for (variable, path) in environmentOverrides where all[path] == nil {
-      if let value = environment[variable], !value.isEmpty { all[path] = value }
+      if let value = environment[variable], !value.isEmpty {
+        all[path] = YAMLSource.Override(value: value, origin: .environment(variable))
+      }
     }
-    return try parse(text, file: file, overrides: all, environment: environment)
+    return try parse(text, YAMLSource(file: file, overrides: all, environment: environment), file: file)
   }
 
   /// - Parameter environment: Where values come from that are given neither in the file nor by an override, as far as they have
@@ -35,16 +37,14 @@ extension FreshetConfiguration {
   public static func parse(
     _ text: String, file: String, overrides: [String: String], environment: [String: String]
   ) throws(ConfigurationError) -> FreshetConfiguration {
-    let source = YAMLSource(file: file, overrides: overrides, environment: environment)
-    let root = try source.root(text: text)
-    var configuration = FreshetConfiguration(
-      kafka: try KafkaSettings(root.section("kafka")), cluster: try ClusterSettings(root.section("cluster")),
-      parameterServer: try ParameterServerSettings(root.section("ps")),
-      snapshot: try SnapshotSection(root.section("snapshot")),
-      trainer: try TrainerSettings(root.section("trainer")), joiner: try JoinerSettings(root.section("joiner")),
-      archive: try ArchiveConfiguration(root.section("archive")),
-      serving: try ServingSettings(root.section("serve")), model: try ModelSpec(root.section("model")), effective: [])
-    try root.finish()
+    let given = overrides.mapValues { YAMLSource.Override(value: $0, origin: .option) }
+    return try parse(text, YAMLSource(file: file, overrides: given, environment: environment), file: file)
+  }
+
+  private static func parse(
+    _ text: String, _ source: YAMLSource, file: String
+  ) throws(ConfigurationError) -> FreshetConfiguration {
+    var configuration = try read(source.root(text: text))
     try source.finish()
     if configuration.trainer.validation.intervalMs == 0 { configuration.kafka.topics.validation = nil }
     try configuration.takeEnrichmentTopics(file)
@@ -61,6 +61,19 @@ extension FreshetConfiguration {
       throw ConfigurationError(file: file, line: nil, key: "", reason: reason)
     }
     configuration.effective = source.effective
+    return configuration
+  }
+
+  /// Reads every section; what must fit together is not compared.
+  static func read(_ root: YAMLSection) throws(ConfigurationError) -> FreshetConfiguration {
+    let configuration = FreshetConfiguration(
+      kafka: try KafkaSettings(root.section("kafka")), cluster: try ClusterSettings(root.section("cluster")),
+      parameterServer: try ParameterServerSettings(root.section("ps")),
+      snapshot: try SnapshotSection(root.section("snapshot")),
+      trainer: try TrainerSettings(root.section("trainer")), joiner: try JoinerSettings(root.section("joiner")),
+      archive: try ArchiveConfiguration(root.section("archive")),
+      serving: try ServingSettings(root.section("serve")), model: try ModelSpec(root.section("model")), effective: [])
+    try root.finish()
     return configuration
   }
 
@@ -84,25 +97,6 @@ extension FreshetConfiguration {
       taken.append(enrichment.topic)
     }
     kafka.topics.enrichments = model.enrichments.map(\.topic)
-  }
-
-  /// The configuration in effect as YAML, defaults included.
-  public var effectiveYAML: String { yaml { _ in true } }
-
-  /// The values in effect whose paths are wanted, as YAML.
-  func yaml(_ isWanted: ([String]) -> Bool) -> String {
-    var lines: [String] = []
-    var open: [String] = []
-    for value in effective where isWanted(value.path) {
-      let sections = value.path.dropLast()
-      let common = zip(open, sections).prefix { $0 == $1 }.count
-      for depth in common..<max(common, sections.count) {
-        lines.append(String(repeating: "  ", count: depth) + sections[depth] + ":")
-      }
-      open = Array(sections)
-      lines.append(String(repeating: "  ", count: sections.count) + value.path[sections.count] + ": " + value.value)
-    }
-    return lines.joined(separator: "\n") + "\n"
   }
 }
 

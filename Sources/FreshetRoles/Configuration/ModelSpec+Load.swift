@@ -19,7 +19,8 @@ extension ModelSpec {
     }
     func position(_ name: String, _ section: YAMLSection, _ key: String) throws(ConfigurationError) -> Int {
       guard let index = fields.firstIndex(where: { $0.name == name }) else {
-        throw section.error(key, "`\(name)` is not among model.fields")
+        throw section.error(
+          key, "`\(name)` is not among model.fields" + NearestName.hint(name, among: fields.map(\.name)))
       }
       return index
     }
@@ -65,7 +66,9 @@ extension ModelSpec {
     case let name:
       guard let position = enrichments.firstIndex(of: name) else {
         throw field.error(
-          "source", "`\(name)` is none of \((["request", "item"] + enrichments).joined(separator: ", "))")
+          "source",
+          "`\(name)` is none of \((["request", "item"] + enrichments).joined(separator: ", "))"
+            + NearestName.hint(name, among: ["request", "item"] + enrichments))
       }
       return .enrichment(position)
     }
@@ -81,13 +84,16 @@ extension ModelSpec {
       var positions: [Int] = []
       for name in names {
         guard let position = fields.firstIndex(where: { $0.name == name }) else {
-          throw slot.error(slot.has("cross") ? "cross" : "field", "`\(name)` is not among model.fields")
+          throw slot.error(
+            slot.has("cross") ? "cross" : "field",
+            "`\(name)` is not among model.fields" + NearestName.hint(name, among: fields.map(\.name)))
         }
         positions.append(position)
       }
       let tableName = try slot.string("table", default: tables.first?.name ?? "")
       guard let table = tables.firstIndex(where: { $0.name == tableName }) else {
-        throw slot.error("table", "`\(tableName)` is not among model.tables")
+        throw slot.error(
+          "table", "`\(tableName)` is not among model.tables" + NearestName.hint(tableName, among: tables.map(\.name)))
       }
       var transform = SlotSpec.Transform.hash
       if slot.has("prefix") { transform = .prefix(characters: try slot.int("prefix", default: 1, in: 1...4096)) }

@@ -35,7 +35,8 @@ extension ModelSpec {
     var positions: [Int] = []
     for name in names {
       guard let position = slots.firstIndex(where: { $0.name == name }) else {
-        throw section.error("fm_slots", "`\(name)` is not among model.slots")
+        throw section.error(
+          "fm_slots", "`\(name)` is not among model.slots" + NearestName.hint(name, among: slots.map(\.name)))
       }
       positions.append(position)
     }

@@ -75,7 +75,8 @@ extension FreshetConfiguration {
     for name in trainer.validation.slices where model.slot(named: name) == nil {
       throw ConfigurationError(
         file: file, line: nil, key: "trainer.validation.slices",
-        reason: "`\(name)` is no slot of the model; there are " + model.slots.map(\.name).joined(separator: ", "))
+        reason: "`\(name)` is no slot of the model; there are " + model.slots.map(\.name).joined(separator: ", ")
+          + NearestName.hint(name, among: model.slots.map(\.name)))
     }
   }
 }

@@ -45,50 +45,42 @@ final class YAMLSection {
   // MARK: - Values
 
   func string(_ key: String, default fallback: String) throws(ConfigurationError) -> String {
-    guard let text = try scalar(key) else {
-      source.note(path + [key], Self.quoted(fallback))
-      return fallback
-    }
-    source.note(path + [key], Self.quoted(text))
+    let text = try scalar(key) ?? fallback
+    note(key, Self.quoted(text), .text)
     return text
   }
 
   func string(_ key: String) throws(ConfigurationError) -> String {
     guard let text = try scalar(key) else { throw error(key, "is required") }
-    source.note(path + [key], Self.quoted(text))
+    note(key, Self.quoted(text), .text)
     return text
   }
 
   func optionalString(_ key: String) throws(ConfigurationError) -> String? {
-    guard let text = try scalar(key) else {
-      source.note(path + [key], "null")
-      return nil
-    }
-    source.note(path + [key], Self.quoted(text))
-    return text
+    try optionalString(key, variables: [])
   }
 
   /// - Parameter variables: Of the environment; the first of them that is set counts where the key is not given.
   func string(_ key: String, variables: [String], default fallback: String) throws(ConfigurationError) -> String {
-    let text = try scalar(key) ?? value(ofFirst: variables) ?? fallback
-    source.note(path + [key], Self.quoted(text))
+    let given = try scalar(key)
+    let found = given == nil ? source.value(ofFirst: variables) : nil
+    let text = given ?? found?.value ?? fallback
+    note(key, Self.quoted(text), .text, from: found?.origin)
     return text
   }
 
   /// - Parameter variables: As for `string`.
   func optionalString(_ key: String, variables: [String]) throws(ConfigurationError) -> String? {
-    let text = try scalar(key) ?? value(ofFirst: variables)
-    source.note(path + [key], text.map { Self.quoted($0) } ?? "null")
+    let given = try scalar(key)
+    let found = given == nil ? source.value(ofFirst: variables) : nil
+    let text = given ?? found?.value
+    note(key, text.map { Self.quoted($0) }, .text, from: found?.origin)
     return text
-  }
-
-  private func value(ofFirst variables: [String]) -> String? {
-    variables.lazy.compactMap { self.source.environment[$0] }.first { !$0.isEmpty }
   }
 
   func optionalBool(_ key: String) throws(ConfigurationError) -> Bool? {
     let value = try boolean(key)
-    source.note(path + [key], value.map { "\($0)" } ?? "null")
+    note(key, value.map { "\($0)" }, .flag)
     return value
   }
 
@@ -103,13 +95,13 @@ final class YAMLSection {
 
   func int(_ key: String, default fallback: Int, in range: ClosedRange<Int>) throws(ConfigurationError) -> Int {
     let value = try integer(key, in: range) ?? fallback
-    source.note(path + [key], String(value))
+    note(key, String(value), .integer(range))
     return value
   }
 
   func optionalInt(_ key: String, in range: ClosedRange<Int>) throws(ConfigurationError) -> Int? {
     let value = try integer(key, in: range)
-    source.note(path + [key], value.map { "\($0)" } ?? "null")
+    note(key, value.map { "\($0)" }, .integer(range))
     return value
   }
 
@@ -133,7 +125,7 @@ final class YAMLSection {
   {
     let value = try number(key) ?? fallback
     try requireContained(value, in: range, key)
-    source.note(path + [key], "\(value)")
+    note(key, "\(value)", .number(range))
     return value
   }
 
@@ -142,7 +134,7 @@ final class YAMLSection {
   ) throws(ConfigurationError) -> Double? {
     let value = try number(key)
     if let value { try requireContained(value, in: range, key) }
-    source.note(path + [key], value.map { "\($0)" } ?? "null")
+    note(key, value.map { "\($0)" }, .number(range))
     return value
   }
 
@@ -154,44 +146,43 @@ final class YAMLSection {
 
   func bool(_ key: String, default fallback: Bool) throws(ConfigurationError) -> Bool {
     let value = try boolean(key) ?? fallback
-    source.note(path + [key], String(value))
+    note(key, String(value), .flag)
     return value
   }
 
   func choice<Value: RawRepresentable<String> & CaseIterable>(
     _ key: String, default fallback: Value
   ) throws(ConfigurationError) -> Value {
-    guard let text = try scalar(key) else {
-      source.note(path + [key], fallback.rawValue)
-      return fallback
+    let choices = Value.allCases.map(\.rawValue)
+    var value = fallback
+    if let text = try scalar(key) {
+      guard let given = Value.allCases.first(where: { $0.rawValue.lowercased() == text.lowercased() }) else {
+        throw error(
+          key, "`\(text)` is none of \(choices.joined(separator: ", "))" + NearestName.hint(text, among: choices))
+      }
+      value = given
     }
-    guard let value = Value.allCases.first(where: { $0.rawValue.lowercased() == text.lowercased() }) else {
-      let choices = Value.allCases.map(\.rawValue).joined(separator: ", ")
-      throw error(key, "`\(text)` is none of \(choices)")
-    }
-    source.note(path + [key], value.rawValue)
+    note(key, value.rawValue, .choice(choices))
     return value
   }
 
   func strings(_ key: String, default fallback: [String]) throws(ConfigurationError) -> [String] {
     let values = try list(key) ?? fallback
-    note(key, values)
+    note(key, Self.list(values), .list)
     return values
   }
 
   func optionalStrings(_ key: String) throws(ConfigurationError) -> [String]? {
     let values = try list(key)
-    if let values { note(key, values) } else { source.note(path + [key], "null") }
+    note(key, values.map { Self.list($0) }, .list)
     return values
   }
 
-  private func note(_ key: String, _ values: [String]) {
-    source.note(path + [key], "[" + values.map(Self.quoted).joined(separator: ", ") + "]")
-  }
+  private static func list(_ values: [String]) -> String { "[" + values.map(quoted).joined(separator: ", ") + "]" }
 
   private func list(_ key: String) throws(ConfigurationError) -> [String]? {
     asked.insert(key)
-    if let override = source.override(path + [key]) { return override.split(separator: ",").map(String.init) }
+    if let override = source.override(path + [key]) { return override.value.split(separator: ",").map(String.init) }
     guard let node = value(key), !node.isNull else { return nil }
     guard case .sequence(let sequence) = node else { throw error(key, "must be a list") }
     var texts: [String] = []
@@ -229,13 +220,26 @@ final class YAMLSection {
     return values
   }
 
+  /// - Parameters:
+  ///   - value: As YAML; nil for none.
+  ///   - found: Where it comes from, if neither from the file nor from an override.
+  private func note(
+    _ key: String, _ value: String?, _ type: EffectiveValue.Kind, from found: EffectiveValue.Origin? = nil
+  ) {
+    let entry = mapping.first { $0.key == key && !$0.value.isNull }
+    let origin =
+      found ?? source.override(path + [key])?.origin ?? entry.map { source.origin(line: $0.line) } ?? .standard
+    source.note(path + [key], value ?? "null", type, origin)
+  }
+
   func section(_ key: String) throws(ConfigurationError) -> YAMLSection {
     asked.insert(key)
     return try YAMLSection(path: path + [key], source: source, node: value(key))
   }
 
   func has(_ key: String) -> Bool {
-    source.override(path + [key]) != nil || mapping.contains { $0.key == key }
+    asked.insert(key)
+    return source.override(path + [key]) != nil || mapping.contains { $0.key == key }
   }
 
   /// Whether there is a value for the key, in the file or as an override.
@@ -244,13 +248,9 @@ final class YAMLSection {
   /// Throws if the file has a key that no getter asked for.
   func finish() throws(ConfigurationError) {
     for (key, line, _) in mapping where !asked.contains(key) {
-      let near = asked.min { Self.distance($0, key) < Self.distance($1, key) }
       let hint =
-        if let near, Self.distance(near, key) <= 3 {
-          "; did you mean `\(near)`?"
-        } else {
-          "; known here: " + asked.sorted().joined(separator: ", ")
-        }
+        NearestName.of(key, among: asked).map { "; did you mean `\($0)`?" }
+        ?? "; known here: " + asked.sorted().joined(separator: ", ")
       throw source.error(path + [key], line, "unknown key" + hint)
     }
   }
@@ -261,7 +261,7 @@ final class YAMLSection {
 
   private func scalar(_ key: String) throws(ConfigurationError) -> String? {
     asked.insert(key)
-    if let override = source.override(path + [key]) { return override }
+    if let override = source.override(path + [key]) { return override.value }
     guard let node = value(key), !node.isNull else { return nil }
     guard let text = node.scalar?.string else { throw error(key, "must be one plain value") }
     return text
@@ -271,47 +271,25 @@ final class YAMLSection {
     let plain = text.allSatisfy { $0.isLetter || $0.isNumber || "-_./:@".contains($0) }
     return plain && !text.isEmpty && !text.hasSuffix(":") ? text : "\"" + text.replacing("\"", with: "\\\"") + "\""
   }
-
-  /// Levenshtein's edit distance.
-  private static func distance(_ a: String, _ b: String) -> Int {
-    let a = Array(a.utf8)
-    let b = Array(b.utf8)
-    var row = Array(0...b.count)
-    for i in 0..<a.count {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for j in 0..<b.count {
-        let substitution = diagonal + (a[i] == b[j] ? 0 : 1)
-        diagonal = row[j + 1]
-        row[j + 1] = min(substitution, row[j] + 1, row[j + 1] + 1)
-      }
-    }
-    return row[b.count]
-  }
-}
-
-/// A value that the program uses, wherever it comes from; passwords and secrets are hidden.
-public struct EffectiveValue: Sendable {
-  /// Keys from the root.
-  public let path: [String]
-  /// As YAML.
-  public let value: String
-
-  public var name: String { path.joined(separator: ".") }
 }
 
 /// The file that sections come from, with what overrides it and what was read from it.
 final class YAMLSource {
+  struct Override {
+    let value: String
+    let origin: EffectiveValue.Origin
+  }
+
   private let file: String
-  private var overrides: [String: String]
-  fileprivate let environment: [String: String]
+  private var overrides: [String: Override]
+  private let environment: [String: String]
   private var usedOverrides: Set<String> = []
   private(set) var effective: [EffectiveValue] = []
 
   /// - Parameters:
   ///   - overrides: Dotted path → value, taken instead of what the file says.
   ///   - environment: Of the process.
-  init(file: String, overrides: [String: String], environment: [String: String]) {
+  init(file: String, overrides: [String: Override], environment: [String: String]) {
     self.file = file
     self.overrides = overrides
     self.environment = environment
@@ -329,7 +307,19 @@ final class YAMLSource {
     return try YAMLSection(path: [], source: self, node: node)
   }
 
-  fileprivate func override(_ path: [String]) -> String? {
+  fileprivate func origin(line: Int?) -> EffectiveValue.Origin { .file(file, line: line) }
+
+  /// The first of these variables that is set.
+  fileprivate func value(ofFirst variables: [String]) -> Override? {
+    for variable in variables {
+      if let value = environment[variable], !value.isEmpty {
+        return Override(value: value, origin: .environment(variable))
+      }
+    }
+    return nil
+  }
+
+  fileprivate func override(_ path: [String]) -> Override? {
     let name = path.joined(separator: ".")
     guard let value = overrides[name] else { return nil }
     usedOverrides.insert(name)
@@ -342,10 +332,14 @@ final class YAMLSource {
     return overrides.keys.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }.sorted()
   }
 
-  fileprivate func note(_ path: [String], _ value: String) {
+  fileprivate func note(
+    _ path: [String], _ value: String, _ kind: EffectiveValue.Kind, _ origin: EffectiveValue.Origin
+  ) {
     let isSecret =
       path.last.map { key in ["password", "secret", "session_token"].contains { key.contains($0) } } ?? false
-    effective.append(EffectiveValue(path: path, value: isSecret && value != "null" ? "\"(hidden)\"" : value))
+    effective.append(
+      EffectiveValue(
+        path: path, value: isSecret && value != "null" ? "\"(hidden)\"" : value, kind: kind, origin: origin))
   }
 
   fileprivate func error(_ path: [String], _ line: Int?, _ reason: String) -> ConfigurationError {
@@ -355,7 +349,9 @@ final class YAMLSource {
   /// Throws if an override named a key that does not exist.
   func finish() throws(ConfigurationError) {
     for path in overrides.keys.sorted() where !usedOverrides.contains(path) {
-      throw ConfigurationError(file: "override", line: nil, key: path, reason: "unknown key")
+      throw ConfigurationError(
+        file: overrides[path]!.origin.text, line: nil, key: path,
+        reason: "unknown key" + NearestName.hint(path, among: effective.map(\.name)))
     }
   }
 

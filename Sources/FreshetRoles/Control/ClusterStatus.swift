@@ -15,6 +15,7 @@ public struct ClusterStatus: Sendable, Encodable {
     public var error: String?
     /// What its `INFO` says, key → value.
     public var info: [String: String]
+    public var figures: RoleFigures
 
     enum CodingKeys: String, CodingKey {
       case role, address, error, info
@@ -92,7 +93,9 @@ public struct ClusterStatus: Sendable, Encodable {
     _ role: String, _ address: ServerAddress, _ configuration: FreshetConfiguration, wantsValidation: Bool,
     on group: any EventLoopGroup
   ) async -> (process: Process, validation: ValidationReport?) {
-    var process = Process(role: role, address: address.description, isUp: false, error: nil, info: [:])
+    var process = Process(
+      role: role, address: address.description, isUp: false, error: nil, info: [:],
+      figures: RoleFigures(role: role, info: ""))
     var client = RESPClientConfiguration.standard(
       host: address.host, port: address.port, password: configuration.cluster.password)
     client.connectTimeoutMs = 2_000
@@ -100,7 +103,9 @@ public struct ClusterStatus: Sendable, Encodable {
       let connection = try await RESPConnection.connect(client, on: group)
       var validation: ValidationReport?
       do {
-        process.info = parse(info: try await connection.command(["INFO"]).text ?? "")
+        let info = try await connection.command(["INFO"]).text ?? ""
+        process.info = parse(info: info)
+        process.figures = RoleFigures(role: role, info: info)
         process.isUp = true
         if wantsValidation, let blob = try await connection.command(["METRICS"]).buffer {
           validation = try blob.withUnsafeReadableBytes { try ValidationReport(decoding: $0) }
@@ -133,31 +138,36 @@ public struct ClusterStatus: Sendable, Encodable {
     }
   }
 
+  private static func note(_ process: Process) -> String {
+    let held = process.info["held"] == "1" ? "; `freshet ctl trainer resume` goes on" : ""
+    return [models(process.info), process.figures.note + held].filter { !$0.isEmpty }.joined(separator: "; ")
+  }
+
   /// Of a replica which model answers, and what becomes of a second one.
   private static func models(_ info: [String: String]) -> String {
     guard let model = info["model"], let version = info["model_version"] else { return "" }
-    let answering = ", \(model) version \(version) of \(info["model_servers"] ?? "?")"
+    let answering = "\(model) version \(version) of \(info["model_servers"] ?? "?")"
     guard let phase = info["promotion"], let candidate = info["candidate_version"] else { return answering }
     return answering + "; version \(candidate): \(phase)" + (info["promotion_error"].map { ", \($0)" } ?? "")
   }
 
   /// For people.
   public var text: String {
-    var lines: [String] = []
-    for process in processes {
-      let role = process.role.padding(toLength: 8, withPad: " ", startingAt: 0)
-      let address = process.address.padding(toLength: 22, withPad: " ", startingAt: 0)
+    let rows = processes.map { process in
       guard process.isUp else {
-        lines.append("\(role) \(address) DOWN  \(process.error ?? "")")
-        continue
+        return [process.role, process.address, "DOWN", "-", "-", "-", "-", "-", process.error ?? ""]
       }
-      let memory = (Int(process.info["resident_bytes"] ?? "") ?? 0) >> 20
-      lines.append(
-        "\(role) \(address) up \(process.info["uptime_in_seconds"] ?? "?") s, \(memory) MB\(Self.models(process.info))")
-      if process.info["held"] == "1" {
-        lines.append("  HELD: \(process.info["reason"] ?? ""); `freshet ctl trainer resume` goes on")
-      }
+      let figures = process.figures
+      return [
+        process.role, process.address, "up", RoleFigures.duration(seconds: figures.uptimeSeconds),
+        RoleFigures.bytes(figures.residentBytes), RoleFigures.count(figures.lag.map(Double.init)),
+        RoleFigures.score(figures.auc), RoleFigures.duration(ms: figures.freshnessP50Ms),
+        Self.note(process),
+      ]
     }
+    var lines = TextTable.lines(
+      head: ["ROLE", "ADDRESS", "STATE", "UPTIME", "MEMORY", "LAG", "AUC", "FRESHNESS", ""], rows: rows,
+      alignRight: [3, 4, 5, 6, 7])
     for task in tasks {
       func number(_ value: Double?) -> String { value.map { String(format: "%.4f", $0) } ?? "-" }
       lines.append(

@@ -47,7 +47,10 @@ enum MetricsPort {
       try request.requireRead()
       try credentials?.check(request)
       let report = try await told(report)
-      return HTTPReply(status: 200, contentType: InfoText.prometheusContentType, body: report.info.prometheus)
+      var info = report.info
+      info.addMetrics(of: .current(), isReady: report.notReady == nil)
+      return HTTPReply(
+        status: 200, contentType: InfoText.prometheusContentType, body: info.prometheus(.freshet))
     default: return nil
     }
   }

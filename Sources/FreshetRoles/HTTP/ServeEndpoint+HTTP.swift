@@ -21,7 +21,7 @@ extension ServeEndpoint {
       engine.statistics.refused += 1
       throw error
     }
-    recordLatency(since: startedAt)
+    recordScore(since: startedAt)
     return VersionedScores(scores: scores, version: engine.model.version)
   }
 }

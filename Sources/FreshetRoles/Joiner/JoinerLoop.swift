@@ -449,6 +449,7 @@ final class JoinerLoop {
   private func updateStatus() {
     status.update { state in
       state.items = catalog.count
+      state.lags = consumer.lags
       for (partition, machine) in machines {
         state.partitions[partition] = JoinerStatus.Partition(
           counters: machine.counters, waitingFeatures: machine.waitingFeatureCount,

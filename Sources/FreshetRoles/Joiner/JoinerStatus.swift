@@ -1,5 +1,6 @@
 import FreshetCluster
 import FreshetCore
+import FreshetKafka
 import NIOConcurrencyHelpers
 
 /// What the joiner's thread tells its status port.
@@ -24,6 +25,7 @@ final class JoinerStatus: Sendable {
     var badItems = 0
     var transactions = 0
     var abortedTransactions = 0
+    var lags: [ConsumerLag] = []
   }
 
   private let state = NIOLockedValueBox(State())
@@ -40,56 +42,58 @@ final class JoinerStatus: Sendable {
     let state = state.withLockedValue { $0 }
     var info = InfoText()
     info.addProcess(role: "joiner", startedAt: startedAt, now: Instant.now())
+    info.add(notReady: notReady)
     info.section("join")
     var all = state.retired
     for partition in state.partitions.values { all.add(partition.counters) }
-    info.add("features", all.features, as: .counter)
-    info.add("actions", all.actions, as: .counter)
-    info.add("matched", all.matched, as: .counter)
-    info.add("joined", all.joined, as: .counter)
-    info.add("expired", all.expired, as: .counter)
-    info.add("negatives", all.negatives, as: .counter)
-    info.add("negatives_dropped", all.negativesDropped, as: .counter)
-    info.add("duplicate_features", all.duplicateFeatures, as: .counter)
-    info.add("duplicate_actions", all.duplicateActions, as: .counter)
-    info.add("orphaned", all.deadLetters(.orphanAction), as: .counter)
-    info.add("late", all.late, as: .counter)
-    info.add("late_unchanged", all.lateUnchanged, as: .counter)
-    info.add("corrections", all.corrections, as: .counter)
-    info.add("dead_lettered", all.deadLetters.reduce(0, +), as: .counter)
-    info.add("evicted_features", all.evictedFeatures, as: .counter)
-    info.add("unknown_items", all.unknownItems, as: .counter)
-    info.add("unknown_enrichments", all.unknownEnrichments, as: .counter)
-    info.add("item_refreshes", all.itemRefreshes, as: .counter)
+    info.add("features", all.features)
+    info.add("actions", all.actions)
+    info.add("matched", all.matched)
+    info.add("joined", all.joined)
+    info.add("expired", all.expired)
+    info.add("negatives", all.negatives)
+    info.add("negatives_dropped", all.negativesDropped)
+    info.add("duplicate_features", all.duplicateFeatures)
+    info.add("duplicate_actions", all.duplicateActions)
+    info.add("orphaned", all.deadLetters(.orphanAction))
+    info.add("late", all.late)
+    info.add("late_unchanged", all.lateUnchanged)
+    info.add("corrections", all.corrections)
+    info.add("dead_lettered", all.deadLetters.reduce(0, +))
+    info.add("evicted_features", all.evictedFeatures)
+    info.add("unknown_items", all.unknownItems)
+    info.add("unknown_enrichments", all.unknownEnrichments)
+    info.add("item_refreshes", all.itemRefreshes)
     info.add("items", state.items)
     info.add("waiting_features", state.partitions.values.reduce(0) { $0 + $1.waitingFeatures })
     info.add("waiting_actions", state.partitions.values.reduce(0) { $0 + $1.waitingActions })
     info.add("queued_records", state.partitions.values.reduce(0) { $0 + $1.queued })
-    info.add("transactions", state.transactions, as: .counter)
-    info.add("aborted_transactions", state.abortedTransactions, as: .counter)
+    info.add("transactions", state.transactions)
+    info.add("aborted_transactions", state.abortedTransactions)
     addState(state, to: &info)
     info.addDelays(all.joinDelays)
     info.section("dead_letters")
     for reason in DeadLetterReason.allCases {
       info.add(
         reason.rawValue.replacing("-", with: "_"), all.deadLetters(reason),
-        as: .counter.named("records", of: ["reason": reason.rawValue]))
+        as: .named("records", of: ["reason": reason.rawValue]))
     }
-    info.add("bad_items", state.badItems, as: .counter)
+    info.add("bad_items", state.badItems)
     info.section("partitions")
     let wallTime = UnixTime.now().milliseconds
     for (partition, status) in state.partitions.sorted(by: { $0.key < $1.key }) {
       info.add(
         "partition_\(partition)",
         [
-          InfoField("joined", status.counters.joined, .counter.of(["partition": partition])),
+          InfoField("joined", status.counters.joined, .of(["partition": partition])),
           InfoField(
-            "stream_time_ms", status.streamTimeMs.map { "\($0)" } ?? "none", .gauge.of(["partition": partition])),
+            "stream_time_ms", status.streamTimeMs.map { "\($0)" } ?? "none", .of(["partition": partition])),
           InfoField(
             "watermark_lag_ms", status.streamTimeMs.map { "\(wallTime - $0)" } ?? "none",
-            .gauge.of(["partition": partition])),
+            .of(["partition": partition])),
         ])
     }
+    info.add(state.lags)
     return info
   }
 }
@@ -120,30 +124,34 @@ extension JoinerStatus {
     info.add("state_disk_bytes", reports.reduce(0) { $0 + $1.diskBytes })
     info.add("state_unwritten_bytes", reports.reduce(0) { $0 + $1.unwrittenBytes })
     info.add("state_full_partitions", reports.count(where: \.isFull))
-    info.add("state_full", totals.fullCount, as: .counter)
-    info.add("state_writes", totals.writes, as: .counter)
-    info.add("state_memory_hits", totals.lookups.inMemory, as: .counter)
-    info.add("state_disk_lookups", totals.lookups.onDisk, as: .counter)
-    info.add("state_disk_hits", totals.lookups.found, as: .counter)
+    info.add("state_full", totals.fullCount)
+    info.add("state_writes", totals.writes)
+    info.add("state_memory_hits", totals.lookups.inMemory)
+    info.add("state_disk_lookups", totals.lookups.onDisk)
+    info.add("state_disk_hits", totals.lookups.found)
   }
 }
 
 extension InfoText {
-  /// Quantiles for readers, and for Prometheus cumulative counters by upper bound, as its `histogram_quantile` takes them.
+  /// Quantiles for readers, and cumulative counters by upper bound.
   fileprivate mutating func addDelays(_ delays: DelayHistogram) {
     section("join_delay")
-    add("count", delays.count, as: .counter)
-    add("sum_ms", delays.sumMs, as: .counter)
+    add("count", delays.count)
+    add("sum_ms", delays.sumMs)
     add("p50_ms", rounded: delays.quantileMs(0.5))
     add("p99_ms", rounded: delays.quantileMs(0.99))
-    var buckets: [InfoField] = []
+    var buckets: [String] = []
     var below = 0
     for (bucket, count) in delays.counts.enumerated() {
       below += count
       let bound = bucket < DelayHistogram.boundsMs.count ? "\(DelayHistogram.boundsMs[bucket])" : "+Inf"
-      buckets.append(InfoField("le_\(bound)", below, .counter.named("bucket", of: ["le": bound])))
+      buckets.append("le_\(bound)=\(below)")
     }
-    add("buckets", buckets)
+    let histogram = MetricHistogram(
+      bounds: DelayHistogram.boundsMs.map { UInt64($0) }, unitsPerSecond: 1000,
+      counts: delays.counts.map { UInt64($0) },
+      sum: UInt64(delays.sumMs))
+    add("buckets", text: buckets.joined(separator: ","), histogram, as: InfoKey())
   }
 }
 

@@ -5,6 +5,7 @@ extension ParameterServerEndpoint {
   var info: InfoText {
     var info = InfoText()
     info.addProcess(role: "ps", startedAt: startedAt, now: Instant.now())
+    info.add(notReady: notReady)
     if let listener { info.add(listener.statistics) }
     switch phase {
     case .loading(let restoration):
@@ -16,11 +17,14 @@ extension ParameterServerEndpoint {
     case .open(let shards, let desk):
       addTables(of: shards, to: &info)
       addTraining(of: shards, to: &info)
+      info.section("latency")
+      info.add(pulls, prefix: "pull_", unit: "us", as: .named("request_duration", of: ["command": "pull"]))
+      info.add(pushes, prefix: "push_", unit: "us", as: .named("request_duration", of: ["command": "push"]))
       addSync(of: shards, to: &info)
       addSnapshots(of: shards, desk, to: &info)
       info.section("validation")
       for (number, task) in shards.validation(taskCount: taskCount).tasks.enumerated() {
-        info.add(task: number, total: task.total, recent: task.recent, examples: .counter)
+        info.add(task: number, total: task.total, recent: task.recent)
       }
     }
     return info
@@ -43,24 +47,24 @@ extension ParameterServerEndpoint {
     let statistics = shards.statistics
     info.section("training")
     info.add("stopping", isStopping ? 1 : 0)
-    info.add("claims", statistics.claims, as: .counter)
-    info.add("pulls", statistics.pulls, as: .counter)
-    info.add("rows_pulled", statistics.rowsPulled, as: .counter)
-    info.add("pushes", statistics.pushes, as: .counter)
-    info.add("rows_pushed", statistics.rowsPushed, as: .counter)
-    info.add("duplicate_pushes", statistics.duplicates, as: .counter)
-    info.add("fenced_pushes", statistics.fenced, as: .counter)
-    info.add("watermark_refusals", statistics.watermarkRefusals, as: .counter)
+    info.add("claims", statistics.claims)
+    info.add("pulls", statistics.pulls)
+    info.add("rows_pulled", statistics.rowsPulled)
+    info.add("pushes", statistics.pushes)
+    info.add("rows_pushed", statistics.rowsPushed)
+    info.add("duplicate_pushes", statistics.duplicates)
+    info.add("fenced_pushes", statistics.fenced)
+    info.add("watermark_refusals", statistics.watermarkRefusals)
     for (shard, partition, offset) in shards.watermarks {
       guard partition.pass == 0 else {
         info.add(
           "pass_\(shard)_\(partition.stream)_\(partition.pass)",
-          text: offset.finishedEnd.map { "finished_at=\($0)" } ?? "watermark=\(offset)", [])
+          offset.finishedEnd.map { "finished_at=\($0)" } ?? "watermark=\(offset)", as: .named("pass"))
         continue
       }
       info.add(
         "watermark_\(shard)_\(partition)", offset,
-        as: .gauge.named("watermark", of: ["shard": shard, "partition": partition]))
+        as: .named("watermark", of: ["shard": shard, "partition": partition]))
     }
   }
 
@@ -68,20 +72,20 @@ extension ParameterServerEndpoint {
     let statistics = shards.statistics
     info.section("sync")
     info.add("replicas_waiting", sync.waitingCount)
-    info.add("replicas_refused", sync.statistics.refusedWaits, as: .counter)
-    info.add("replicas_rebased", statistics.replicasRebased, as: .counter)
-    info.add("deltas_sealed", statistics.deltasSealed, as: .counter)
-    info.add("deltas_sealed_early", sync.statistics.earlySeals, as: .counter)
-    info.add("deltas_split", statistics.deltasSplit, as: .counter)
-    info.add("deltas_dropped", statistics.deltasDropped, as: .counter)
-    info.add("delta_bytes", statistics.deltaBytes, as: .counter)
-    info.add("receipts_merged", statistics.receiptsMerged, as: .counter)
-    info.add("base_chunks", statistics.baseChunks, as: .counter)
-    info.add("base_chunks_shared", statistics.baseChunksShared, as: .counter)
-    info.add("answer_bytes", sync.statistics.answerBytes, as: .counter)
-    info.add("capped_requests", sync.statistics.cappedRequests, as: .counter)
-    info.add("capped_ms", sync.statistics.cappedMs, as: .counter)
-    info.add("capped_refusals", sync.statistics.cappedRefusals, as: .counter)
+    info.add("replicas_refused", sync.statistics.refusedWaits)
+    info.add("replicas_rebased", statistics.replicasRebased)
+    info.add("deltas_sealed", statistics.deltasSealed)
+    info.add("deltas_sealed_early", sync.statistics.earlySeals)
+    info.add("deltas_split", statistics.deltasSplit)
+    info.add("deltas_dropped", statistics.deltasDropped)
+    info.add("delta_bytes", statistics.deltaBytes)
+    info.add("receipts_merged", statistics.receiptsMerged)
+    info.add("base_chunks", statistics.baseChunks)
+    info.add("base_chunks_shared", statistics.baseChunksShared)
+    info.add("answer_bytes", sync.statistics.answerBytes)
+    info.add("capped_requests", sync.statistics.cappedRequests)
+    info.add("capped_ms", sync.statistics.cappedMs)
+    info.add("capped_refusals", sync.statistics.cappedRefusals)
   }
 
   private func addSnapshots(of shards: ShardServer, _ desk: SnapshotDesk?, to info: inout InfoText) {
@@ -96,15 +100,15 @@ extension ParameterServerEndpoint {
     info.add("restored_bytes", restored.bytes)
     info.add("restored_skipped", restored.skipped.count)
     info.add("restore_ms", Int(restored.elapsedMs))
-    info.add("bases", statistics.bases, as: .counter)
-    info.add("deltas", statistics.deltas, as: .counter)
-    info.add("snapshot_rows", statistics.rows, as: .counter)
-    info.add("bytes_written", statistics.bytesWritten, as: .counter)
-    info.add("raw_bytes", statistics.rawBytes, as: .counter)
-    info.add("failures", statistics.failures, as: .counter)
-    info.add("abandoned", statistics.abandoned, as: .counter)
-    info.add("pauses", statistics.pauses, as: .counter)
-    info.add("requests_refused", statistics.requestsRefused, as: .counter)
+    info.add("bases", statistics.bases)
+    info.add("deltas", statistics.deltas)
+    info.add("snapshot_rows", statistics.rows)
+    info.add("bytes_written", statistics.bytesWritten)
+    info.add("raw_bytes", statistics.rawBytes)
+    info.add("failures", statistics.failures)
+    info.add("abandoned", statistics.abandoned)
+    info.add("pauses", statistics.pauses)
+    info.add("requests_refused", statistics.requestsRefused)
     info.add("side_bytes", keeper.sideBytes(shards: shards))
     info.add("last_duration_ms", rounded: statistics.lastDurationMs)
     if let failure = statistics.lastFailure {
@@ -114,9 +118,9 @@ extension ParameterServerEndpoint {
       info.add(
         "under_way",
         [
-          InfoField("shard", shard, .gauge.named("under_way_shard", of: [:])),
-          InfoField("rows", copied, .gauge.named("under_way_rows", of: [:])),
-          InfoField("of", count, .gauge.named("under_way_of", of: [:])),
+          InfoField("shard", shard, .named("under_way_shard")),
+          InfoField("rows", copied, .named("under_way_rows")),
+          InfoField("of", count, .named("under_way_of")),
         ])
     }
     for status in keeper.status(shards: shards, now: .now()) { info.add(status) }
@@ -126,7 +130,7 @@ extension ParameterServerEndpoint {
 extension InfoText {
   fileprivate mutating func add(_ status: ShardSnapshotStatus) {
     func field(_ name: String, _ value: some CustomStringConvertible) -> InfoField {
-      InfoField(name, value, .gauge.named("shard_\(name)", of: ["shard": status.shard]))
+      InfoField(name, value, .named("shard_\(name)", of: ["shard": status.shard]))
     }
     var fields = [field("number", status.number ?? 0), field("files", status.files), field("bytes", status.bytes)]
     if let age = status.ageMs { fields.append(field("age_ms", Int(age))) }
@@ -136,23 +140,23 @@ extension InfoText {
 
   fileprivate mutating func add(_ table: TableTotals) {
     let statistics = table.statistics
-    func add(_ key: String, _ metric: InfoMetric, _ value: some CustomStringConvertible) {
-      self.add("\(table.name)_\(key)", value, as: metric.named(key, of: ["table": table.name]))
+    func add(_ key: String, _ value: some CustomStringConvertible) {
+      self.add("\(table.name)_\(key)", value, as: .named(key, of: ["table": table.name]))
     }
     func add(_ key: String, rounded value: Double?) {
-      self.add("\(table.name)_\(key)", rounded: value, as: .gauge.named(key, of: ["table": table.name]))
+      self.add("\(table.name)_\(key)", rounded: value, as: .named(key, of: ["table": table.name]))
     }
-    add("rows", .gauge, table.rows)
-    add("bytes", .gauge, table.bytes)
+    add("rows", table.rows)
+    add("bytes", table.bytes)
     add("load_factor", rounded: table.loadFactor)
     add("mean_probes", rounded: table.meanProbes)
-    add("maximum_probes", .gauge, table.maximumProbes)
-    add("updates", .counter, statistics.updates)
-    add("inserts", .counter, statistics.inserts)
-    add("removals", .counter, statistics.removals)
-    add("expired", .counter, statistics.expired)
-    add("evicted", .counter, statistics.evicted)
-    add("rejected", .counter, statistics.rejected)
-    add("nonfinite_gradients", .counter, statistics.nonFiniteGradients)
+    add("maximum_probes", table.maximumProbes)
+    add("updates", statistics.updates)
+    add("inserts", statistics.inserts)
+    add("removals", statistics.removals)
+    add("expired", statistics.expired)
+    add("evicted", statistics.evicted)
+    add("rejected", statistics.rejected)
+    add("nonfinite_gradients", statistics.nonFiniteGradients)
   }
 }

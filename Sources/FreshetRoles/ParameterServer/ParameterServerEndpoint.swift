@@ -33,6 +33,9 @@ final class ParameterServerEndpoint {
   /// Nothing is learned any more.
   private(set) var isStopping = false
   var listener: RESPServer?
+  /// From the arrival of requests to their replies.
+  private(set) var pulls = RecentHistogram.latencies()
+  private(set) var pushes = RecentHistogram.latencies()
 
   /// - Parameters:
   ///   - servers: Of the cluster.
@@ -85,13 +88,17 @@ final class ParameterServerEndpoint {
     case .push where isStopping, .claim where isStopping:
       responder.fail(WireError(.busy, "the server is stopping; it takes this when it is back"))
     case .pull(let blob):
+      let receivedAt = responder.receivedAt
       let rows = try blob.withUnsafeReadableBytes { try shards.pull($0) }
       responder.reply { $0.writeBulk(UnsafeRawBufferPointer(rows)) }
+      pulls.record(since: receivedAt)
     case .push(let partition, let epoch, let from, let to, let blob):
+      let receivedAt = responder.receivedAt
       let outcome = try blob.withUnsafeReadableBytes {
         try shards.push($0, partition: partition, epoch: epoch, from: from, to: to)
       }
       responder.reply { $0.writeSimpleString(outcome == .applied ? "OK" : "DUPLICATE") }
+      pushes.record(since: receivedAt)
       tell(.pushed, shards)
     case .claim(let partition):
       guard (0..<ShardServer.maximumPartitions).contains(partition.value) else {

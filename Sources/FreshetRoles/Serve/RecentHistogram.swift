@@ -19,10 +19,26 @@ struct RecentHistogram: Sendable {
   private var ring: [Histogram<UInt32>]
   private var seconds: [UInt64]
   private let highest: UInt64
+  /// For Prometheus: since the start, at fixed bounds.
+  private(set) var buckets: MetricHistogram
+
+  /// Of requests and round trips, in microseconds; at most a minute.
+  static func latencies() -> RecentHistogram {
+    RecentHistogram(
+      highest: 60_000_000,
+      buckets: MetricHistogram(bounds: MetricHistogram.latencyMicroseconds, unitsPerSecond: 1_000_000))
+  }
+
+  /// Of ages of actions, in milliseconds; at most a day.
+  static func freshness() -> RecentHistogram {
+    RecentHistogram(
+      highest: 86_400_000, buckets: MetricHistogram(bounds: MetricHistogram.freshnessMs, unitsPerSecond: 1000))
+  }
 
   /// - Parameter highest: Larger values count as this one.
-  init(highest: UInt64) {
+  private init(highest: UInt64, buckets: MetricHistogram) {
     self.highest = highest
+    self.buckets = buckets
     total = Histogram(highestTrackableValue: highest, numberOfSignificantValueDigits: .three)
     ring = (0..<Self.windowSeconds).map { _ in
       Histogram(highestTrackableValue: highest, numberOfSignificantValueDigits: .two)
@@ -35,6 +51,7 @@ struct RecentHistogram: Sendable {
     guard count > 0 else { return }
     let clamped = min(highest, UInt64(max(0, value)))
     total.record(clamped, count: UInt64(count))
+    buckets.record(clamped, count: UInt64(count))
     let second = now.nanoseconds / 1_000_000_000
     let slot = Int(second % UInt64(Self.windowSeconds))
     if seconds[slot] != second {
@@ -44,10 +61,19 @@ struct RecentHistogram: Sendable {
     ring[slot].record(clamped, count: UInt32(clamping: count))
   }
 
+  /// Adds the time from then to now to a distribution of `latencies`.
+  mutating func record(since start: Instant) { record(since: start, until: .now()) }
+
+  /// Adds the time between two moments to a distribution of `latencies`.
+  mutating func record(since start: Instant, until now: Instant) {
+    record(Int64(now.milliseconds(since: start) * 1000), count: 1, now: now)
+  }
+
   /// Adds the values of another one with the same highest value.
   mutating func add(_ other: RecentHistogram) {
     precondition(highest == other.highest)
     total.add(other.total)
+    buckets.add(other.buckets)
     for slot in ring.indices where other.seconds[slot] != .max {
       if seconds[slot] == other.seconds[slot] {
         ring[slot].add(other.ring[slot])
@@ -61,7 +87,7 @@ struct RecentHistogram: Sendable {
   /// Since the start; nil while there is nothing.
   var summary: Summary? { Self.summary(of: total) }
 
-  /// Of the current second and the nine before it; nil if there is nothing.
+  /// Of the current second and those before it in the window; nil if there is nothing.
   func recent(now: Instant) -> Summary? {
     let second = now.nanoseconds / 1_000_000_000
     var window = Histogram<UInt32>(highestTrackableValue: highest, numberOfSignificantValueDigits: .two)
@@ -82,6 +108,13 @@ struct RecentHistogram: Sendable {
 }
 
 extension InfoText {
+  /// A distribution since the start and of the last seconds, and its histogram.
+  mutating func add(_ values: RecentHistogram, prefix: String, unit: String, as histogram: InfoKey) {
+    add(values.summary, prefix: prefix, unit: unit)
+    add(values.recent(now: .now()), prefix: "recent_" + prefix, unit: unit)
+    add(prefix, text: nil, values.buckets, as: histogram)
+  }
+
   /// Lines `{prefix}count`, `{prefix}p50_{unit}` …; without values only the count.
   mutating func add(_ summary: RecentHistogram.Summary?, prefix: String, unit: String) {
     add("\(prefix)count", summary?.count ?? 0)

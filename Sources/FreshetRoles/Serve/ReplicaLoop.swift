@@ -67,9 +67,7 @@ final class ReplicaLoop {
 
 /// How old actions were when scores came to reflect them. One thread notes, any reads.
 final class FreshnessRecord: Sendable {
-  /// A day.
-  private static let longestMs: UInt64 = 86_400_000
-  private let ages = Mutex(RecentHistogram(highest: longestMs))
+  private let ages = Mutex(RecentHistogram.freshness())
 
   /// The scores now reflect a batch of examples. All count as its oldest one: the figure is never better than the truth.
   func note(_ receipt: BatchReceipt) {

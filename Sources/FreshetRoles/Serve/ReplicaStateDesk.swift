@@ -140,12 +140,12 @@ final class ReplicaStateStatus: Sendable {
     info.add("restored_skipped", value.restoredSkipped)
     if let at = value.restoredAt { info.add("restored_age_ms", UnixTime.now().milliseconds - at.milliseconds) }
     info.add("restore_ms", Int(value.restoreMs))
-    info.add("bases", value.saved.bases, as: .counter)
-    info.add("deltas", value.saved.deltas, as: .counter)
-    info.add("saved_rows", value.saved.rows, as: .counter)
-    info.add("bytes_written", value.saved.bytesWritten, as: .counter)
-    info.add("failures", value.saved.failures, as: .counter)
-    info.add("abandoned", value.saved.abandoned, as: .counter)
+    info.add("bases", value.saved.bases)
+    info.add("deltas", value.saved.deltas)
+    info.add("saved_rows", value.saved.rows)
+    info.add("bytes_written", value.saved.bytesWritten)
+    info.add("failures", value.saved.failures)
+    info.add("abandoned", value.saved.abandoned)
     info.add("last_duration_ms", rounded: value.saved.lastDurationMs)
     if let failure = value.saved.lastFailure {
       info.add("last_failure", failure.split(whereSeparator: \.isNewline).joined(separator: " "))

@@ -11,8 +11,6 @@ import Synchronization
 final class ServeEndpoint {
   /// Recommendations that wait for their turn; more are refused.
   private static let maximumRecommendations = 1024
-  /// A minute.
-  private static let longestLatencyMicroseconds: UInt64 = 60_000_000
 
   private struct Pending {
     let recommendation: Recommendation
@@ -51,7 +49,8 @@ final class ServeEndpoint {
   private var askers: ContiguousArray<Asker> = []
   private var burstWords = 0
   private var recommendations = CircularBuffer<Pending>()
-  private var latency = RecentHistogram(highest: longestLatencyMicroseconds)
+  private var scoreLatency = RecentHistogram.latencies()
+  private var recommendationLatency = RecentHistogram.latencies()
 
   /// - Parameter activeTurn: Says which engine answers: when it goes on, that is the one in `prepared`.
   init(engine: ServingEngine, activeTurn: ActiveTurn, loop: any EventLoop) {
@@ -67,8 +66,9 @@ final class ServeEndpoint {
     for each in [engine] + (retiring.map { [$0] } ?? []) { statistics.add(each.statistics) }
     return ServingFigures(
       statistics: statistics,
-      unknownFids: pastUnknownFids + engine.scorer.unknownFids + (retiring?.scorer.unknownFids ?? 0), latency: latency,
-      replica: engine.reader.status, catalog: engine.reader.read { _ in CatalogFigures(engine.catalog) })
+      unknownFids: pastUnknownFids + engine.scorer.unknownFids + (retiring?.scorer.unknownFids ?? 0),
+      scores: scoreLatency, recommendations: recommendationLatency, replica: engine.reader.status,
+      catalog: engine.reader.read { _ in CatalogFigures(engine.catalog) }, notReady: notReady)
   }
 
   /// Why scores would be refused, if they would be.
@@ -155,7 +155,7 @@ final class ServeEndpoint {
         asker.responder.reply { engine.write(scored, to: &$0) }
         let now = scoredAt ?? Instant.now()
         scoredAt = now
-        recordLatency(since: asker.startedAt, now: now)
+        scoreLatency.record(since: asker.startedAt, until: now)
       case .failure(let error):
         engine.statistics.refused += 1
         asker.responder.fail(error)
@@ -168,14 +168,10 @@ final class ServeEndpoint {
 
   private func reply(_ scored: ScoredRequest, _ responder: RESPResponder, since startedAt: Instant) {
     responder.reply { engine.write(scored, to: &$0) }
-    recordLatency(since: startedAt)
+    recordScore(since: startedAt)
   }
 
-  func recordLatency(since startedAt: Instant) { recordLatency(since: startedAt, now: .now()) }
-
-  private func recordLatency(since startedAt: Instant, now: Instant) {
-    latency.record(Int64(now.milliseconds(since: startedAt) * 1000), count: 1, now: now)
-  }
+  func recordScore(since startedAt: Instant) { scoreLatency.record(since: startedAt) }
 
   // MARK: - Recommendations
 
@@ -225,7 +221,7 @@ final class ServeEndpoint {
           recommendations.removeFirst()
           let result = pending.recommendation.result
           pending.reply(.success(result))
-          recordLatency(since: pending.startedAt)
+          recommendationLatency.record(since: pending.startedAt)
         }
       } catch {
         recommendations.removeFirst()

@@ -5,10 +5,12 @@ import FreshetCore
 struct ServingFigures: Sendable {
   var statistics: ServingStatistics
   var unknownFids: UInt64
-  /// In microseconds.
-  var latency: RecentHistogram
+  var scores: RecentHistogram
+  var recommendations: RecentHistogram
   var replica: ReplicaStatus
   var catalog: CatalogFigures
+  /// Why scores would be refused, if they would be.
+  var notReady: String?
 }
 
 /// What INFO tells of the catalog.
@@ -38,9 +40,9 @@ extension InfoText {
   /// Which model answers, and where it is learned.
   mutating func add(model configuration: FreshetConfiguration) {
     section("model")
-    add("model", configuration.model.name, as: .description)
+    add("model", configuration.model.name)
     add("model_version", configuration.model.version)
-    add("model_servers", configuration.cluster.servers.map(\.description).joined(separator: ","), as: .description)
+    add("model_servers", configuration.cluster.servers.map(\.description).joined(separator: ","))
   }
 
   mutating func add(_ replica: ReplicaStatus, now: Instant) {
@@ -53,24 +55,24 @@ extension InfoText {
     for position in replica.positions {
       add(
         "shard_\(position.shard)", text: "\(position.generation):\(position.sequence)",
-        [InfoField("shard_sequence", position.sequence, .gauge.of(["shard": position.shard]))])
+        [InfoField("shard_sequence", position.sequence, .of(["shard": position.shard]))])
     }
     let statistics = replica.statistics
-    add("frames", statistics.frames, as: .counter)
-    add("frame_bytes", statistics.frameBytes, as: .counter)
-    add("rows_received", statistics.rows, as: .counter)
-    add("tombstones", statistics.tombstones, as: .counter)
-    add("duplicates", statistics.duplicates, as: .counter)
-    add("gaps", statistics.gaps, as: .counter)
-    add("malformed", statistics.malformed, as: .counter)
-    add("bases", statistics.basesCompleted, as: .counter)
+    add("frames", statistics.frames)
+    add("frame_bytes", statistics.frameBytes)
+    add("rows_received", statistics.rows)
+    add("tombstones", statistics.tombstones)
+    add("duplicates", statistics.duplicates)
+    add("gaps", statistics.gaps)
+    add("malformed", statistics.malformed)
+    add("bases", statistics.basesCompleted)
     for table in replica.tables {
-      add("\(table.name)_rows", table.rows, as: .gauge.named("rows", of: ["table": table.name]))
-      add("\(table.name)_bytes", table.bytes, as: .gauge.named("bytes", of: ["table": table.name]))
+      add("\(table.name)_rows", table.rows, as: .named("rows", of: ["table": table.name]))
+      add("\(table.name)_bytes", table.bytes, as: .named("bytes", of: ["table": table.name]))
     }
     section("watermarks")
     for (partition, offset) in replica.watermarks {
-      add("partition_\(partition)", offset, as: .gauge.named("offset", of: ["partition": partition]))
+      add("partition_\(partition)", offset, as: .named("offset", of: ["partition": partition]))
     }
   }
 
@@ -78,41 +80,46 @@ extension InfoText {
     section("catalog")
     add("items", catalog.items)
     for (name, count) in catalog.enrichments {
-      add("enrichment_\(name)", count, as: .gauge.named("enrichment_records", of: ["enrichment": name]))
+      add("enrichment_\(name)", count, as: .named("enrichment_records", of: ["enrichment": name]))
     }
     add("capacity", catalog.capacity)
     add("caught_up", catalog.isCaughtUp ? 1 : 0)
-    add("records", catalog.records, as: .counter)
-    add("deletions", catalog.deletions, as: .counter)
-    add("bad_records", catalog.badRecords.values.reduce(0, +), as: .counter)
+    add("records", catalog.records)
+    add("deletions", catalog.deletions)
+    add("bad_records", catalog.badRecords.values.reduce(0, +))
     for (reason, count) in catalog.badRecords.sorted(by: { $0.key < $1.key }) {
-      add("bad_\(reason)", count, as: .counter.named("bad_records_by", of: ["reason": reason]))
+      add("bad_\(reason)", count, as: .named("bad_records_by", of: ["reason": reason]))
     }
   }
 
   /// The sums over all serving threads, and the requests of each.
-  mutating func add(_ threads: [ServingFigures], now: Instant) {
+  mutating func add(_ threads: [ServingFigures]) {
     var sum = threads[0]
     for other in threads.dropFirst() {
       sum.statistics.add(other.statistics)
       sum.unknownFids += other.unknownFids
-      sum.latency.add(other.latency)
+      sum.scores.add(other.scores)
+      sum.recommendations.add(other.recommendations)
     }
+    var all = sum.scores
+    all.add(sum.recommendations)
     section("scoring")
-    add("requests", sum.statistics.requests, as: .counter)
-    add("refused", sum.statistics.refused, as: .counter)
-    add("candidates", sum.statistics.candidates, as: .counter)
-    add("unknown_fids", sum.unknownFids, as: .counter)
-    add("unknown_items", sum.statistics.unknownItems, as: .counter)
-    add("unknown_users", sum.statistics.unknownUsers, as: .counter)
-    add("unknown_enrichments", sum.statistics.unknownEnrichments, as: .counter)
-    add(sum.latency.summary, prefix: "latency_", unit: "us")
-    add(sum.latency.recent(now: now), prefix: "recent_latency_", unit: "us")
+    add("requests", sum.statistics.requests)
+    add("refused", sum.statistics.refused)
+    add("candidates", sum.statistics.candidates)
+    add("unknown_fids", sum.unknownFids)
+    add("unknown_items", sum.statistics.unknownItems)
+    add("unknown_users", sum.statistics.unknownUsers)
+    add("unknown_enrichments", sum.statistics.unknownEnrichments)
+    add(all.summary, prefix: "latency_", unit: "us")
+    add(all.recent(now: .now()), prefix: "recent_latency_", unit: "us")
+    add("", text: nil, sum.scores.buckets, as: .named("request_duration", of: ["command": "score"]))
+    add("", text: nil, sum.recommendations.buckets, as: .named("request_duration", of: ["command": "recommend"]))
     add("threads", threads.count)
     for (number, thread) in threads.enumerated() {
       add(
         "thread_\(number)_requests", thread.statistics.requests,
-        as: .counter.named("thread_requests", of: ["thread": number]))
+        as: .named("thread_requests", of: ["thread": number]))
     }
   }
 }

@@ -152,19 +152,18 @@ final class ServingThreads: Sendable {
       let now = Instant.now()
       var info = InfoText()
       info.addProcess(role: "serve", startedAt: startedAt, now: now)
+      info.add(notReady: figures[0].notReady)
       if let listener = listener.withLock({ $0 }) { info.add(listener.statistics) }
       if let http = http.withLock({ $0 }) { info.add(http.statistics) }
       info.add(model: served.configuration)
       promotions?.addStatus(to: &info)
       info.add(figures[0].replica, now: now)
       info.section("freshness")
-      let ages = served.freshness.histogram
-      info.add(ages.summary, prefix: "", unit: "ms")
-      info.add(ages.recent(now: now), prefix: "recent_", unit: "ms")
-      info.add("unmeasured_examples", figures[0].replica.statistics.unmeasuredExamples, as: .counter)
+      info.add(served.freshness.histogram, prefix: "", unit: "ms", as: .named("freshness"))
+      info.add("unmeasured_examples", figures[0].replica.statistics.unmeasuredExamples)
       served.state?.add(to: &info)
       info.add(figures[0].catalog)
-      info.add(figures, now: now)
+      info.add(figures)
       return info
     }
   }

@@ -17,12 +17,23 @@ public enum KafkaStartup {
     }
   }
 
+  /// One of the cluster's topics as it is now.
+  public struct Topic: Sendable, Equatable {
+    public let name: String
+    public let partitions: Int
+    /// Whether it was made to be compacted, if it was created here.
+    public let isCompacted: Bool
+    public let isNew: Bool
+  }
+
   /// Waits for a broker, and creates the topics that are missing.
   /// - Parameter failsFast: Whether to throw at the first failure instead of trying again.
+  /// - Returns: All of the cluster's topics.
   /// - Throws: `KafkaError`, also when a topic exists with another number of partitions than configured.
+  @discardableResult
   public static func prepare(
     _ settings: KafkaSettings, clientID: String, failsFast: Bool, logger: Logger, isStopped: () -> Bool
-  ) throws {
+  ) throws -> [Topic] {
     let admin = try KafkaAdmin(configuration(settings, clientID: clientID, logger: logger))
     try admin.waitUntilReachable(
       attemptMs: 5_000, backoff: Backoff(baseMs: 250, capMs: 5_000, seed: UInt64.random(in: 0 ... .max))
@@ -31,32 +42,40 @@ public enum KafkaStartup {
       logger.warning("\(failure.error.message); trying again", metadata: ["retry_in_ms": "\(failure.retryInMs)"])
       return true
     }
-    let created = try createTopics(settings, admin: admin)
+    let topics = try createTopics(settings, admin: admin)
+    let created = topics.filter(\.isNew).map(\.name)
     if !created.isEmpty { logger.info("created topics", metadata: ["topics": "\(created.joined(separator: ","))"]) }
+    return topics
   }
 
   /// Creates the cluster's topics that do not exist.
   ///
   /// Only the joined topics must have the configured number of partitions; `items`, those of enrichments, `validation` and `dead-letter` may
   /// have any.
-  /// - Returns: The names of those that were created.
-  static func createTopics(_ settings: KafkaSettings, admin: KafkaAdmin) throws -> [String] {
-    let topics = settings.topics
+  static func createTopics(_ settings: KafkaSettings, admin: KafkaAdmin) throws -> [Topic] {
+    let wanted = specifications(settings)
     let existing = try admin.partitionCounts(timeoutMs: 30_000)
-    func topic(_ name: String, partitions: Int, _ properties: [String: String]) -> KafkaTopicSpecification {
+    let joined: Set = [settings.topics.features, settings.topics.actions, settings.topics.examples]
+    let created = try admin.createTopics(
+      wanted.filter { joined.contains($0.name) || existing[$0.name] == nil }, timeoutMs: 30_000)
+    return wanted.map { topic in
+      Topic(
+        name: topic.name, partitions: existing[topic.name] ?? topic.partitions, isCompacted: !topic.properties.isEmpty,
+        isNew: created.contains(topic.name))
+    }
+  }
+
+  private static func specifications(_ settings: KafkaSettings) -> [KafkaTopicSpecification] {
+    let topics = settings.topics
+    func topic(_ name: String, partitions: Int, isCompacted: Bool) -> KafkaTopicSpecification {
       KafkaTopicSpecification(
-        name, partitions: partitions, replicationFactor: settings.replicationFactor, properties: properties)
+        name, partitions: partitions, replicationFactor: settings.replicationFactor,
+        properties: isCompacted ? ["cleanup.policy": "compact"] : [:])
     }
-    var wanted = [topics.features, topics.actions, topics.examples].map {
-      topic($0, partitions: settings.partitions, [:])
-    }
-    if existing[topics.items] == nil {
-      wanted.append(topic(topics.items, partitions: 1, ["cleanup.policy": "compact"]))
-    }
-    for name in topics.enrichments + [topics.validation].compactMap({ $0 }) where existing[name] == nil {
-      wanted.append(topic(name, partitions: 1, ["cleanup.policy": "compact"]))
-    }
-    if existing[topics.deadLetter] == nil { wanted.append(topic(topics.deadLetter, partitions: 1, [:])) }
-    return try admin.createTopics(wanted, timeoutMs: 30_000)
+    let compacted = [topics.items] + topics.enrichments + [topics.validation].compactMap { $0 }
+    return [topics.features, topics.actions, topics.examples].map {
+      topic($0, partitions: settings.partitions, isCompacted: false)
+    } + compacted.map { topic($0, partitions: 1, isCompacted: true) }
+      + [topic(topics.deadLetter, partitions: 1, isCompacted: false)]
   }
 }

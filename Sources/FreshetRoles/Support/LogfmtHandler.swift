@@ -2,12 +2,14 @@ import Foundation
 import FreshetCore
 import Logging
 
-/// One line of logfmt a message, on standard error: `time=… level=info role=ps msg="…" key=value …`.
+/// One line of logfmt a message, on standard error unless told otherwise: `time=… level=info role=ps msg="…" key=value …`.
 public struct LogfmtHandler: LogHandler {
   public var logLevel: Logger.Level = .info
   public var metadata: Logger.Metadata = [:]
 
-  public init() {}
+  private let output: FileHandle
+
+  public init(to output: FileHandle = .standardError) { self.output = output }
 
   public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
     get { metadata[key] }
@@ -24,7 +26,7 @@ public struct LogfmtHandler: LogHandler {
     }
     line += "\n"
     // One write for one line, so that lines of several processes do not mix.
-    FileHandle.standardError.write(Data(line.utf8))
+    output.write(Data(line.utf8))
   }
 
   private static func timestamp() -> String {

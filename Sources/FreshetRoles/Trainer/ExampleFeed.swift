@@ -56,6 +56,7 @@ final class ExampleFeed: ExampleSource {
     var deadLetters = 0
     /// How often polling waited for the trainer.
     var waits = 0
+    var lags: [ConsumerLag] = []
   }
 
   private let configuration: FreshetConfiguration
@@ -102,7 +103,8 @@ final class ExampleFeed: ExampleSource {
     var options = KafkaConsumer.Options(groupID: configuration.trainer.group, offsetReset: .error, startPaused: true)
     options.fetchWaitMs = 20
     options.groupInstanceID = instance
-    options.endOfPartitionEvents = stage.passes > 0
+    // Ends of passes, and of the log: beyond its last record there are markers of transactions, which are no lag.
+    options.endOfPartitionEvents = true
     let archive = try stage.open(configuration, logger: logger)
     let deadLetters = try DeadLetterWriter(kafka, topic: configuration.kafka.topics.deadLetter)
     let reading = ExampleReading(
@@ -111,7 +113,12 @@ final class ExampleFeed: ExampleSource {
       archive: archive, deadLetters: deadLetters, logger: logger, deliver: deliver
     ) { [shared] change in shared.withLockedValue { change(&$0) } }
     try reading.begin()
+    var lagAsked = Instant(nanoseconds: 0)
     while true {
+      if Instant.now().milliseconds(since: lagAsked) >= ConsumerLag.intervalMs {
+        lagAsked = Instant.now()
+        shared.withLockedValue { $0.lags = reading.lags }
+      }
       let isLast = isFinished.withLockedValue { $0 }
       for command in commands.withLockedValue({ commands in
         defer { commands.removeAll() }

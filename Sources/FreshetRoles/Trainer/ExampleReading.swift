@@ -67,6 +67,9 @@ final class ExampleReading {
     try deadLetters.flush(timeoutMs: 5_000)
   }
 
+  /// Of what is assigned.
+  var lags: [ConsumerLag] { consumer.lags }
+
   // MARK: - Commands
 
   /// - Returns: False if it is to be tried again.

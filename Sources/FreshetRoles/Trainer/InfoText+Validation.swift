@@ -4,15 +4,14 @@ import FreshetModel
 
 extension InfoText {
   /// The figures of a task over everything that a process has counted, and over a window. Keys begin with `task<number>_`.
-  /// - Parameter examples: What their number is: a counter if it only rises.
-  mutating func add(task: Int, total: ValidationWindow, recent: ValidationWindow, examples: InfoMetric) {
-    func add(_ name: String, _ value: some CustomStringConvertible, as metric: InfoMetric) {
-      self.add("task\(task)_\(name)", value, as: metric.named(name, of: ["task": task]))
+  mutating func add(task: Int, total: ValidationWindow, recent: ValidationWindow) {
+    func add(_ name: String, _ value: some CustomStringConvertible) {
+      self.add("task\(task)_\(name)", value, as: .named(name, of: ["task": task]))
     }
-    add("examples", total.count, as: examples)
-    for (name, figure) in total.figures { add(name, figure.shown, as: .gauge) }
-    add("recent_examples", recent.count, as: .gauge)
-    for (name, figure) in recent.figures { add("recent_\(name)", figure.shown, as: .gauge) }
+    add("examples", total.count)
+    for (name, figure) in total.figures { add(name, figure.shown) }
+    add("recent_examples", recent.count)
+    for (name, figure) in recent.figures { add("recent_\(name)", figure.shown) }
   }
 
   /// What a trainer has counted of its partitions together, by task and slice.
@@ -25,7 +24,7 @@ extension InfoText {
         total.merge(counted.tasks[task].total)
         recent.merge(counted.tasks[task].recent)
       }
-      add(task: task, total: total, recent: recent, examples: .gauge)
+      add(task: task, total: total, recent: recent)
     }
     for slot in names.slots.indices {
       for task in names.tasks.indices { addSlices(validation, slot: slot, task: task, names) }
@@ -51,8 +50,8 @@ extension InfoText {
       let labels: KeyValuePairs<String, any CustomStringConvertible> = [
         "task": task, "slot": names.slots[slot], "value": text, "fid": key,
       ]
-      func field(_ name: String, _ value: some CustomStringConvertible, _ kind: InfoMetric = .gauge) -> InfoField {
-        InfoField(name, value, kind.named("slice_\(name)", of: labels))
+      func field(_ name: String, _ value: some CustomStringConvertible) -> InfoField {
+        InfoField(name, value, .named("slice_\(name)", of: labels))
       }
       var fields = [field("examples", sum.total.count)]
       for (name, figure) in sum.total.figures { fields.append(field(name, figure.shown)) }
@@ -67,7 +66,7 @@ extension InfoText {
   mutating func add(_ guardian: TrainingGuard?, held: String?, holds: UInt64, taskCount: Int) {
     section("guard")
     add("held", held == nil ? 0 : 1)
-    add("holds", holds, as: .counter)
+    add("holds", holds)
     if let held { add("reason", held) }
     guard let guardian else { return }
     add("window", guardian.bounds.window)
@@ -76,7 +75,7 @@ extension InfoText {
     for task in 0..<taskCount {
       add(
         "task\(task)_window_logloss", rounded: guardian.logloss(task: task),
-        as: .gauge.named("window_logloss", of: ["task": task]))
+        as: .named("window_logloss", of: ["task": task]))
     }
   }
 }

@@ -19,6 +19,11 @@ final class TrainerEndpoint {
   /// Which servers' loss has been logged; a server that stays away is not worth a line for every attempt.
   private var reportedLost: Set<ServerID> = []
   private var whenIdle: (() -> Void)?
+  /// Round trips to servers.
+  private var pulls = RecentHistogram.latencies()
+  private var pushes = RecentHistogram.latencies()
+  /// How old actions were when all servers had learned them.
+  private var freshness = RecentHistogram.freshness()
 
   init(
     machine: Trainer.Configuration, cluster: ClusterSettings, loop: any EventLoop, feed: any ExampleSource,
@@ -30,6 +35,9 @@ final class TrainerEndpoint {
     self.names = names
     self.writer = writer
     self.logger = logger
+    trainer.learnedObserver = { [unowned self] count, oldest in
+      freshness.record(UnixTime.now().milliseconds - oldest.milliseconds, count: count, now: Instant.now())
+    }
     links = cluster.servers.enumerated().map { index, address in
       let server = ServerID(index)
       return ServerLink(
@@ -100,17 +108,21 @@ final class TrainerEndpoint {
         self?.handle(.claimed(server, partition, attempt: attempt, Self.claimReply(result)))
       }
     case .pull(let server, let partition, let attempt, let batch, let body):
+      let sentAt = Instant.now()
       links[server.value].send({ encoder in
         encoder.writeCommand("PULL", argumentCount: 1)
         body.withUnsafeBytes { encoder.writeBulk($0) }
       }) { [weak self] result in
+        if case .success = result { self?.pulls.record(since: sentAt) }
         self?.pulled(server, partition, attempt, batch, result)
       }
     case .push(let server, let partition, let attempt, let batch, let epoch, let from, let to, let body):
+      let sentAt = Instant.now()
       links[server.value].send({ encoder in
         ParameterServerCommand.encodePushHeader(partition, epoch, from: from, to: to, into: &encoder)
         body.withUnsafeBytes { encoder.writeBulk($0) }
       }) { [weak self] result in
+        if case .success = result { self?.pushes.record(since: sentAt) }
         self?.handle(
           .pushed(server, partition, attempt: attempt, batch: batch, result.map { _ in }.mapError { ClusterError($0) }))
       }
@@ -172,31 +184,38 @@ final class TrainerEndpoint {
   var info: InfoText {
     var info = InfoText()
     info.addProcess(role: "trainer", startedAt: startedAt, now: Instant.now())
+    info.add(notReady: notReady)
     let statistics = trainer.statistics
     let read = feed.statistics
     info.section("training")
-    info.add("examples", statistics.examples, as: .counter)
-    info.add("batches", statistics.batches, as: .counter)
-    info.add("claims", statistics.claims, as: .counter)
-    info.add("restarts", statistics.restarts, as: .counter)
-    info.add("lost_offsets", statistics.lostOffsets, as: .counter)
-    info.add("examples_read", read.examplesRead, as: .counter)
-    info.add("dead_letters", read.deadLetters, as: .counter)
-    info.add("waits_for_training", read.waits, as: .counter)
+    info.add("examples", statistics.examples)
+    info.add("batches", statistics.batches)
+    info.add("claims", statistics.claims)
+    info.add("restarts", statistics.restarts)
+    info.add("lost_offsets", statistics.lostOffsets)
+    info.add("examples_read", read.examplesRead)
+    info.add("dead_letters", read.deadLetters)
+    info.add("waits_for_training", read.waits)
     info.section("partitions")
     for (partition, phase, applied, queued) in trainer.progress {
-      let metric = InfoMetric.gauge.of(["partition": partition])
+      let key = InfoKey.of(["partition": partition])
       info.add(
         "partition_\(partition)",
-        [InfoField("phase", phase, metric), InfoField("applied", applied, metric), InfoField("queued", queued, metric)])
+        [InfoField("phase", phase, key), InfoField("applied", applied, key), InfoField("queued", queued, key)])
     }
+    info.add(read.lags)
+    info.section("latency")
+    info.add(pulls, prefix: "pull_", unit: "us", as: .named("round_trip", of: ["command": "pull"]))
+    info.add(pushes, prefix: "push_", unit: "us", as: .named("round_trip", of: ["command": "push"]))
+    info.section("freshness")
+    info.add(freshness, prefix: "", unit: "ms", as: .named("freshness"))
     info.add(
       trainer.trainingGuard, held: trainer.holdReason?.text(tasks: names.tasks), holds: statistics.holds,
       taskCount: names.tasks.count)
     info.section("validation")
     if let written = writer?.statistics {
-      info.add("records_written", written.records, as: .counter)
-      info.add("records_failed", written.failures, as: .counter)
+      info.add("records_written", written.records)
+      info.add("records_failed", written.failures)
     }
     info.add(trainer.validation, names)
     return info

@@ -9,11 +9,16 @@ public struct Supervisor: Service {
   /// One process to keep running.
   public struct Child: Sendable {
     public let name: String
+    public let role: String
     public let arguments: [String]
+    /// Where it answers INFO; nil if it has no such port.
+    public let status: ServerAddress?
 
-    public init(name: String, arguments: [String]) {
+    public init(name: String, role: String, arguments: [String], status: ServerAddress?) {
       self.name = name
+      self.role = role
       self.arguments = arguments
+      self.status = status
     }
   }
 
@@ -23,13 +28,20 @@ public struct Supervisor: Service {
 
   private let executable: String
   private let children: [Child]
+  /// Where the children's output goes, a file for each; nil: to this process's own.
+  private let logDirectory: String?
+  private let board: SupervisorBoard
   private let logger: Logger
   /// One child is started at a time.
   private let starting = NIOLockedValueBox(())
 
-  public init(executable: String, children: [Child], logger: Logger) {
+  public init(
+    executable: String, children: [Child], logDirectory: String?, board: SupervisorBoard, logger: Logger
+  ) {
     self.executable = executable
     self.children = children
+    self.logDirectory = logDirectory
+    self.board = board
     self.logger = logger
   }
 
@@ -56,6 +68,11 @@ public struct Supervisor: Service {
       ]) { $1 }
       process.standardInput = FileHandle.nullDevice
       do {
+        if let path = logPath(child) {
+          let log = try Self.appending(to: path)
+          process.standardOutput = log
+          process.standardError = log
+        }
         // Foundation's `Process.run` lists the open descriptors for the child to close: another start must not change them
         // meanwhile, nor inherit those that this one opens.
         try starting.withLockedValue { _ in try process.run() }
@@ -63,6 +80,7 @@ public struct Supervisor: Service {
         logger.error("cannot start \(child.name): \(error)")
         return outcome.fail(error)
       }
+      board.update(child.name) { $0.phase = .running(pid: process.processIdentifier) }
       logger.info("started", metadata: ["child": "\(child.name)", "pid": "\(process.processIdentifier)"])
       while process.isRunning && !outcome.isEnded { Thread.sleep(forTimeInterval: 0.1) }
       if outcome.isEnded { return stop(process, child) }
@@ -71,15 +89,31 @@ public struct Supervisor: Service {
       if process.terminationReason == .exit && code == 2 {
         // A wrong configuration does not get better by trying again.
         logger.error("\(child.name) refused its configuration")
-        return outcome.fail(UsageError("\(child.name) refused its configuration; its message is above"))
+        board.update(child.name) { $0.phase = .ended }
+        let place = logPath(child).map { "in \($0)" } ?? "above"
+        return outcome.fail(UsageError("\(child.name) refused its configuration; its message is \(place)"))
       }
       if Instant.now().milliseconds(since: startedAt) > 30_000 { backoff.reset() }
       let waitMs = backoff.next()
       logger.warning(
         "ended; starting it again",
         metadata: ["child": "\(child.name)", "\(how)": "\(code)", "wait_ms": "\(waitMs)"])
+      board.update(child.name) {
+        $0.phase = .waiting("\(how) \(code)")
+        $0.restarts += 1
+      }
       wait(milliseconds: waitMs, outcome)
     }
+    board.update(child.name) { $0.phase = .ended }
+  }
+
+  private func logPath(_ child: Child) -> String? { logDirectory.map { "\($0)/\(child.name).log" } }
+
+  /// A file that is made if it is not there.
+  public static func appending(to path: String) throws -> FileHandle {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw UsageError("\(path) cannot be written: \(String(cString: strerror(errno)))") }
+    return FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
   }
 
   private func wait(milliseconds: Int, _ outcome: RoleOutcome) {
@@ -88,7 +122,9 @@ public struct Supervisor: Service {
   }
 
   private func stop(_ process: Process, _ child: Child) {
+    defer { board.update(child.name) { $0.phase = .ended } }
     guard process.isRunning else { return }
+    board.update(child.name) { $0.phase = .stopping(pid: process.processIdentifier) }
     process.terminate()
     let end = Date(timeIntervalSinceNow: Self.stopSeconds)
     while process.isRunning && Date.now < end { Thread.sleep(forTimeInterval: 0.02) }
