@@ -9,7 +9,7 @@ struct BenchCommand: AsyncParsableCommand {
     commandName: "bench", abstract: "Measure a part of Freshet on this machine.",
     subcommands: [
       Table.self, Join.self, Calibration.self, Snapshot.self, Score.self, Serve.self, Push.self, EndToEnd.self,
-      Gate.self, Train.self,
+      Gate.self, Gateway.self, Train.self,
     ])
 
   struct Table: ParsableCommand {

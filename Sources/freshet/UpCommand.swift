@@ -47,6 +47,9 @@ struct UpCommand: AsyncParsableCommand {
     if settings.archive.store != nil, !candidate {
       children.append(Supervisor.Child(name: "archive", arguments: ["archive"] + common))
     }
+    if settings.gateway.port != nil, !candidate {
+      children.append(Supervisor.Child(name: "gateway", arguments: ["gateway"] + common))
+    }
     for index in 0..<(candidate ? 0 : replicas) {
       let ports =
         ["--port", "\(settings.serving.port + index)"]
