@@ -89,6 +89,7 @@ def test_offsets_are_those_that_a_consumer_reads(cluster, port):
     sent = [{"key": f"k{index % 7}", "value": {"number": index, "text": "é\n"}} for index in range(200)]
     reply = post(port, f"/topics/{features}", {"records": sent}, JSON)
     body = body_of(reply)
+    assert reply.status == 200, reply
     assert body["key_schema_id"] is None and body["value_schema_id"] is None
     assert all(offset["error_code"] is None and offset["error"] is None for offset in body["offsets"])
     found = read(cluster, features, places(reply))
@@ -113,9 +114,18 @@ def test_bytes_of_all_kinds_and_null_keys_arrive(cluster, port):
 
 def test_a_partition_may_be_in_the_path(cluster, port):
     items = cluster.topics["items"]
-    reply = post(port, f"/topics/{items}/partitions/0", b'{"records":[{"value":  {"a" : 1.50}}]}', JSON)
+    reply = post(port, f"/topics/{items}/partitions/0", b'{"records":[{"key" : 7.0, "value":  {"a" : 1.50}}]}', JSON)
     [record] = read(cluster, items, places(reply))
-    assert (record.key, record.value) == (None, b'{"a" : 1.50}')
+    assert (record.key, record.value) == (b"7.0", b'{"a" : 1.50}')
+
+
+def test_what_the_broker_refuses_is_said_record_by_record(cluster, port):
+    """A compacted topic takes no record without a key."""
+    items = cluster.topics["items"]
+    reply = post(port, f"/topics/{items}/partitions/0", {"records": [{"value": 1}]}, JSON)
+    [offset] = body_of(reply)["offsets"]
+    assert reply.status == 500 and offset["error_code"] == 50002 and offset["offset"] is None
+    assert offset["error"].endswith("; it was not written")
 
 
 def test_requests_of_one_connection_are_answered_in_turn(cluster, port):
@@ -241,11 +251,12 @@ def test_a_frozen_broker_gives_503_and_429_in_bounded_time_and_neither_loss_nor_
     def send(name, count, port):
         values = [f"{name}-{number}" for number in range(count)]
         sent[name] = values
-        replies[name] = post(port, f"/topics/{cluster.topics['items']}", {"records": [{"value": value} for value in values]}, JSON)
+        replies[name] = post(port, f"/topics/{cluster.topics['actions']}", {"records": [{"value": value} for value in values]}, JSON)
 
     try:
         port = start_gateway(cluster)
         send("before", 5, port)
+        assert replies["before"].status == 200, replies["before"]
         os.killpg(broker.popen.pid, signal.SIGSTOP)
         started = time.monotonic()
         waiting = threading.Thread(target=send, args=("frozen", 6, port))
@@ -268,7 +279,7 @@ def test_a_frozen_broker_gives_503_and_429_in_bounded_time_and_neither_loss_nor_
             send(name, 5, port)
             return replies[name].status == 200
         wait_until(works, "the gateway writes again", 30, 0.2)
-        records = log.read_to_end(broker.address, cluster.topics["items"])
+        records = log.read_to_end(broker.address, cluster.topics["actions"])
         found = {}
         for record in records:
             found.setdefault(json.loads(record.value), []).append((record.partition, record.offset))
@@ -383,7 +394,7 @@ def test_the_openapi_document_is_what_the_port_does(cluster, port):
     text = (ROOT / "docs" / "gateway.md").read_text()
     topic = cluster.topics["items"]
     bodies = {
-        "produce": {"records": [{"key": "1", "value": {"a": 1}}]}, "produceToPartition": {"records": [{"value": None}]},
+        "produce": {"records": [{"key": "1", "value": {"a": 1}}]}, "produceToPartition": {"records": [{"key": "1", "value": None}]},
         "impressions": [impression("o1")], "actions": action("o1"), "items": {"item_id": 1}}
     seen = 0
     for path, item in document["paths"].items():

@@ -86,7 +86,8 @@ public struct GatewayRole: Service {
     async let writing: Void = WorkerThread.run("gateway") { write(parts.sink, parts.status, outcome, until: answered) }
     async let looking: Void = WorkerThread.run("gateway-topics") {
       do {
-        try parts.directory.run { outcome.isEnded }
+        // What is missing is created first.
+        try parts.directory.run(isReady: { parts.status.isRunning }, isStopped: { outcome.isEnded })
       } catch {
         outcome.fail(error)
       }

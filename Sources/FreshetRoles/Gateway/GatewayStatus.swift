@@ -64,6 +64,8 @@ final class GatewayStatus: Sendable {
     }
   }
 
+  /// Whether the broker has been reached and the topics are there.
+  var isRunning: Bool { state.withLock { $0.isRunning } }
   func run() { state.withLock { $0.isRunning = true } }
   func stop() { state.withLock { $0.isStopping = true } }
 

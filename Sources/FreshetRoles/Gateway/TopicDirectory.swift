@@ -31,9 +31,10 @@ final class TopicDirectory: TopicSource {
   /// Why the cluster could not be asked the last time; nil if it answered.
   var failure: String? { state.withLock { $0.failure } }
 
-  /// Asks again and again until `isStopped`. Blocks.
-  func run(isStopped: () -> Bool) throws {
+  /// Asks as soon as `isReady`, and then again and again until `isStopped`. Blocks.
+  func run(isReady: () -> Bool, isStopped: () -> Bool) throws {
     let admin = try KafkaAdmin(kafka)
+    while !isReady() && !isStopped() { Thread.sleep(forTimeInterval: Self.waitSeconds) }
     while !isStopped() {
       refresh(admin)
       let next = Instant.now().advanced(byMs: Self.refreshMs)
