@@ -130,6 +130,7 @@ public struct GatewayRole: Service {
     let http = try await HTTPServer.start(
       httpConfiguration, logger: logger, refusal: { gateway.refuse($0, path: $1) },
       handler: { await gateway.answer($0) })
+    parts.status.set(http: http)
     logger.info(
       "listening",
       metadata: [

@@ -1,4 +1,5 @@
 import FreshetCore
+import FreshetHTTP
 import FreshetKafka
 import Synchronization
 
@@ -20,6 +21,7 @@ final class GatewayStatus: Sendable {
     var latency = RecentHistogram(highest: 600_000_000)
     var isRunning = false
     var isStopping = false
+    var http: HTTPServer?
   }
 
   private let state = Mutex(State())
@@ -68,6 +70,8 @@ final class GatewayStatus: Sendable {
   var isRunning: Bool { state.withLock { $0.isRunning } }
   func run() { state.withLock { $0.isRunning = true } }
   func stop() { state.withLock { $0.isStopping = true } }
+  /// The port whose figures are told, too.
+  func set(http: HTTPServer) { state.withLock { $0.http = http } }
 
   /// What the gateway waits for before it writes; nil if nothing.
   func notReady(directory: TopicDirectory) -> String? {
@@ -102,6 +106,7 @@ final class GatewayStatus: Sendable {
       info.add("producer_replacements", sink.replacements, as: .counter)
       info.add(state.latency.summary, prefix: "latency_", unit: "us")
       info.add(state.latency.recent(now: now), prefix: "recent_latency_", unit: "us")
+      if let http = state.http { info.add(http.statistics) }
     }
     return info
   }
