@@ -27,13 +27,8 @@ struct EventRequest {
     let ranges: [Range<Int>]
     do throws(HTTPFailure) {
       ranges = try body.withUnsafeReadableBytes { bytes in
-        Result { () throws(HTTPFailure) in try Self.slices(bytes) }
+        Result { () throws(HTTPFailure) in try Self.slices(bytes, maxRecords) }
       }.get()
-      guard ranges.count <= maxRecords else {
-        throw HTTPFailure(
-          .tooBig,
-          "\(ranges.count) records in one request, at most \(maxRecords) may be in flight; send several requests")
-      }
     } catch {
       throw .unreadable(error)
     }
@@ -65,26 +60,27 @@ struct EventRequest {
   }
 
   /// Where the records are.
-  private static func slices(_ bytes: UnsafeRawBufferPointer) throws(HTTPFailure) -> [Range<Int>] {
+  private static func slices(_ bytes: UnsafeRawBufferPointer, _ maxRecords: Int) throws(HTTPFailure) -> [Range<Int>] {
     var slices = JSONSlices(bytes)
-    guard let first = slices.peek() else {
+    guard slices.peek() != nil else {
       throw HTTPFailure(.badRequest, "the body is empty; it must be a JSON object, a list of them, or JSON lines")
     }
-    if first == UInt8(ascii: "[") {
-      guard let elements = slices.elements(), slices.peek() == nil else {
-        throw HTTPFailure(.badRequest, "malformed JSON: the list is not right at byte \(slices.position) of the body")
-      }
-      guard !elements.isEmpty else { throw HTTPFailure(.badRequest, "the list is empty; it must have a record") }
-      return elements
-    }
+    let isList = slices.take("[")
+    if isList, slices.take("]") { throw HTTPFailure(.badRequest, "the list is empty; it must have a record") }
     var values: [Range<Int>] = []
-    while slices.peek() != nil {
-      guard let value = slices.value() else {
+    repeat {
+      guard values.count < maxRecords else {
         throw HTTPFailure(
-          .badRequest, "malformed JSON: record \(values.count) is not right at byte \(slices.position) of the body")
+          .tooBig, "more than \(maxRecords) records in one request, which may not be in flight; send several requests")
       }
+      guard let value = slices.value() else { throw malformed(slices, values.count) }
       values.append(value)
-    }
+    } while isList ? slices.take(",") : slices.peek() != nil
+    guard !isList || slices.take("]") && slices.peek() == nil else { throw malformed(slices, values.count) }
     return values
+  }
+
+  private static func malformed(_ slices: JSONSlices, _ record: Int) -> HTTPFailure {
+    HTTPFailure(.badRequest, "malformed JSON at byte \(slices.position) of the body, in or behind record \(record)")
   }
 }

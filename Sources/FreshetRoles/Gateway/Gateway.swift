@@ -34,6 +34,7 @@ struct Gateway: Sendable {
         return await write(request, kind)
       }
     } catch {
+      status.note(refused: error.kind.status)
       return isProxy ? RestFailure(error).reply : error.reply
     }
   }

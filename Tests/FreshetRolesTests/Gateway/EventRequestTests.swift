@@ -117,8 +117,10 @@ import Testing
     let bench = try GatewayBench(maxRecords: 2)
     for (body, status, text) in [
       ("", 400, "the body is empty"), (" \n", 400, "the body is empty"), ("[]", 400, "the list is empty"),
-      ("[{}", 400, "malformed JSON: the list"), ("[{}] {}", 400, "malformed JSON: the list"),
-      (#"{"a":"#, 400, "malformed JSON: record 0"), ("{}{}{}", 413, "3 records in one request, at most 2"),
+      ("[{}", 400, "malformed JSON at byte 3"), ("[{}] {}", 400, "malformed JSON at byte 5"),
+      ("[{},]", 400, "in or behind record 1"),
+      (#"{"a":"#, 400, "in or behind record 0"), ("{}{}{}", 413, "more than 2 records in one request"),
+      ("[{},{},{}]", 413, "more than 2 records in one request"),
     ] {
       let reply = try await bench.ask("POST", "/v1/items", body)
       #expect(reply.status == status && reply.text.contains(text), "\(body): \(reply.text)")
