@@ -39,58 +39,61 @@ import Testing
     #expect(bench.sink.records.map(\.keyText) == ["12", "42"])
   }
 
-  @Test(arguments: [
-    (
-      EventKind.impressions, #"{"event_time":1,"user_id":1,"item_id":2}"#, "missing-field", "request_id",
-      "text of 1 to 255 bytes"
-    ),
-    (
-      .impressions, #"{"request_id":"a","user_id":1,"item_id":2}"#, "missing-field", "event_time",
-      "milliseconds since 1970"
-    ),
-    (
-      .impressions, #"{"request_id":"a","event_time":"x","user_id":1,"item_id":2}"#, "wrong-type", "event_time",
-      "milliseconds since 1970"
-    ),
-    (
-      .impressions, #"{"request_id":"a","event_time":1760086400001,"user_id":1,"item_id":2}"#, "future-event-time",
-      "event_time", "at most 86400000 ms ahead of the clock"
-    ),
-    (
-      .impressions, #"{"request_id":"a","event_time":1,"item_id":2}"#, "missing-field", "user_id",
-      "an integer of 64 bits"
-    ),
-    (
-      .impressions, #"{"request_id":"a","event_time":1,"user_id":1,"item_id":null}"#, "missing-field", "item_id",
-      "an integer of 64 bits"
-    ),
-    (
-      .impressions, #"{"request_id":"a","event_time":1,"user_id":1,"item_id":2,"age":"old"}"#, "wrong-type", "age",
-      "an integer of 64 bits"
-    ),
-    (.impressions, "[1]", "malformed-json", nil, nil),
-    (.impressions, #"{"a":}"#, "malformed-json", nil, nil),
-    (.actions, #"{"request_id":"a","event_time":1,"user_id":1}"#, "missing-field", "action", "one of `rating`"),
-    (
-      .actions, #"{"request_id":"a","event_time":1,"user_id":1,"action":"wave"}"#, "unknown-action", "action",
-      "one of `rating`"
-    ),
-    (
-      .actions, #"{"request_id":"a","event_time":1,"user_id":1,"action":"rating"}"#, "missing-field", "value",
-      "a number"
-    ),
-    (
-      .actions, #"{"request_id":"a","event_time":1,"user_id":1,"action":"rating","value":"5"}"#, "wrong-type", "value",
-      "a number"
-    ),
-    (
-      .actions, #"{"request_id":"a","event_time":1,"action":"rating","value":5}"#, "missing-field", "user_id",
-      "an integer of 64 bits"
-    ),
-    (.items, #"{"title":"T"}"#, "missing-field", "item_id", "an integer of 64 bits"),
-    (.items, #"{"item_id":1,"year":"then"}"#, "wrong-type", "year", "an integer of 64 bits"),
-    (.items, #"{"item_id":1,"title":}"#, "malformed-json", nil, nil),
-  ]) func aBadRecordIsNamedWithFieldAndExpectationAndNothingIsWritten(
+  @Test(
+    arguments: [
+      (
+        EventKind.impressions, #"{"event_time":1,"user_id":1,"item_id":2}"#, "missing-field", "request_id",
+        "text of 1 to 255 bytes"
+      ),
+      (
+        .impressions, #"{"request_id":"a","user_id":1,"item_id":2}"#, "missing-field", "event_time",
+        "milliseconds since 1970"
+      ),
+      (
+        .impressions, #"{"request_id":"a","event_time":"x","user_id":1,"item_id":2}"#, "wrong-type", "event_time",
+        "milliseconds since 1970"
+      ),
+      (
+        .impressions, #"{"request_id":"a","event_time":1760086400001,"user_id":1,"item_id":2}"#, "future-event-time",
+        "event_time", "at most 86400000 ms ahead of the clock"
+      ),
+      (
+        .impressions, #"{"request_id":"a","event_time":1,"item_id":2}"#, "missing-field", "user_id",
+        "an integer of 64 bits"
+      ),
+      (
+        .impressions, #"{"request_id":"a","event_time":1,"user_id":1,"item_id":null}"#, "missing-field", "item_id",
+        "an integer of 64 bits"
+      ),
+      (
+        .impressions, #"{"request_id":"a","event_time":1,"user_id":1,"item_id":2,"age":"old"}"#, "wrong-type", "age",
+        "an integer of 64 bits"
+      ),
+      (.impressions, "[1]", "malformed-json", nil, nil),
+      (.impressions, #"{"a":}"#, "malformed-json", nil, nil),
+      (.actions, #"{"request_id":"a","event_time":1,"user_id":1}"#, "missing-field", "action", "one of `rating`"),
+      (
+        .actions, #"{"request_id":"a","event_time":1,"user_id":1,"action":"wave"}"#, "unknown-action", "action",
+        "one of `rating`"
+      ),
+      (
+        .actions, #"{"request_id":"a","event_time":1,"user_id":1,"action":"rating"}"#, "missing-field", "value",
+        "a number"
+      ),
+      (
+        .actions, #"{"request_id":"a","event_time":1,"user_id":1,"action":"rating","value":"5"}"#, "wrong-type",
+        "value",
+        "a number"
+      ),
+      (
+        .actions, #"{"request_id":"a","event_time":1,"action":"rating","value":5}"#, "missing-field", "user_id",
+        "an integer of 64 bits"
+      ),
+      (.items, #"{"title":"T"}"#, "missing-field", "item_id", "an integer of 64 bits"),
+      (.items, #"{"item_id":1,"year":"then"}"#, "wrong-type", "year", "an integer of 64 bits"),
+      (.items, #"{"item_id":1,"title":}"#, "malformed-json", nil, nil),
+    ] as [(EventKind, String, String, String?, String?)])
+  func aBadRecordIsNamedWithFieldAndExpectationAndNothingIsWritten(
     kind: EventKind, record: String, code: String, field: String?, expected: String?
   ) async throws {
     let good =
