@@ -117,6 +117,25 @@ import Testing
       deliveries.all.values.allSatisfy { if case .failed(let error, _) = $0[0] { error.isRetriable } else { false } })
   }
 
+  @Test func aProducerThatTheBrokerLostTrackOfSaysSoAndTellsOfAllThatItHad() throws {
+    let mock = MockCluster(topics: ["t": 1])
+    let deliveries = Deliveries()
+    let producer = try producer(mock.configuration(["enable.gapless.guarantee": "true"]), deliveries)
+    mock.fail(.produce, with: [RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER])
+    for tag in 1...3 { try produce(producer, "x", partition: 0, tag: UInt(tag)) }
+    try eventually("a fatal error") {
+      producer.poll(timeoutMs: 100)
+      return producer.fatalError != nil
+    }
+    producer.purge()
+    try eventually("3 deliveries") {
+      producer.poll(timeoutMs: 100)
+      return deliveries.count == 3
+    }
+    let error = #expect(throws: KafkaError.self) { try produce(producer, "x", partition: 0, tag: 4) }
+    #expect(error?.isFatal == true && producer.recordsInFlight == 0 && deliveries.all[4] == nil)
+  }
+
   @Test func aTopicThatIsNotThereIsNotDescribed() throws {
     let mock = MockCluster(topics: ["t": 3])
     let admin = try KafkaAdmin(mock.configuration())
