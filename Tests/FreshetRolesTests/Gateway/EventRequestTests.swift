@@ -221,7 +221,8 @@ import Testing
         partition.reachedEnd(topic, now: Instant(nanoseconds: 3))
         partition.confirmedEnd(topic, now: Instant(nanoseconds: 3))
       }
-      _ = partition.run(ItemCatalog(capacity: 1), now: Instant(nanoseconds: 10_000_000_000), output)
+      _ = partition.run(
+        catalog: ItemCatalog(capacity: 1), now: Instant(nanoseconds: 10_000_000_000), output: output)
       let text = String(decoding: bytes, as: UTF8.self)
       switch result {
       case .success(let key):
