@@ -35,6 +35,8 @@ struct RestProduceRequest {
     let partitionCount: Int
     let maxRecords: Int
 
+    private static var unsliceable: RestFailure { RestFailure(400, "malformed JSON: the body is no plain JSON object") }
+
     func records(_ bytes: UnsafeRawBufferPointer) throws(RestFailure) -> [OutgoingRecord] {
       let reader = JSONRecordReader(maxBytes: max(64, bytes.count), maxDepth: maxDepth)
       let root: JSONValue
@@ -52,7 +54,8 @@ struct RestProduceRequest {
         throw RestFailure(422, "the body must be an object with `records`, not \(root.excerpt)")
       }
       var slices = JSONSlices(bytes)
-      let places = slices.memberValues()!
+      // The reader also takes what the slices do not, such as a byte order mark before the object.
+      guard let places = slices.memberValues() else { throw Self.unsliceable }
       var found: (list: JSONValue, place: Range<Int>)?
       for (member, place) in zip(root.children, places) {
         switch member.memberName {
@@ -74,8 +77,9 @@ struct RestProduceRequest {
         )
       }
       var list = JSONSlices(bytes, in: found.place)
+      guard let elements = list.elements() else { throw Self.unsliceable }
       var records: [OutgoingRecord] = []
-      for (index, (record, place)) in zip(found.list.children, list.elements()!).enumerated() {
+      for (index, (record, place)) in zip(found.list.children, elements).enumerated() {
         records.append(try self.record(record, JSONSlices(bytes, in: place), index))
       }
       return records
@@ -86,8 +90,9 @@ struct RestProduceRequest {
         throw RestFailure(422, "records[\(index)] must be an object, not \(record.excerpt)")
       }
       var slices = slices
+      guard let places = slices.memberValues() else { throw Self.unsliceable }
       var outgoing = OutgoingRecord(topic: topic, partition: partition, key: nil, value: nil)
-      for (member, place) in zip(record.children, slices.memberValues()!) {
+      for (member, place) in zip(record.children, places) {
         switch member.memberName {
         case "key": outgoing.key = try content(member, place, "records[\(index)].key")
         case "value": outgoing.value = try content(member, place, "records[\(index)].value")

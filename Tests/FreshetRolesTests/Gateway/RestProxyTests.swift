@@ -55,6 +55,7 @@ import Testing
     ),
     ("/topics/items", "", 400, 400, "the body is empty"),
     ("/topics/items", "{", 400, 400, "malformed JSON"),
+    ("/topics/items", "\u{feff}{\"records\":[{\"value\":1}]}", 400, 400, "malformed JSON"),
     ("/topics/items", "[]", 422, 422, "must be an object with `records`"),
     ("/topics/items", "{}", 422, 422, "`records` must be a list of at least one record"),
     ("/topics/items", #"{"records":[]}"#, 422, 422, "at least one record"),
