@@ -99,6 +99,7 @@ let package = Package(
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
         .product(name: "Yams", package: "Yams"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
       ] + nio),
     .executableTarget(
       name: "freshet",

@@ -20,6 +20,12 @@ public struct HTTPFailure: DescribedError, Equatable {
     case tooBig = "TOOBIG"
     /// A content encoding or protocol extension that is not understood.
     case unsupported = "UNSUPPORTED"
+    /// None of the forms that the client accepts is there.
+    case notAcceptable = "NOTACCEPTABLE"
+    /// The body can be read, and what it says cannot be used.
+    case invalid = "INVALID"
+    /// More is in hand than may be: the client is to slow down.
+    case full = "FULL"
     /// A bound is reached.
     case busy = "BUSY"
     /// The replica or server does not have its rows yet.
@@ -35,6 +41,9 @@ public struct HTTPFailure: DescribedError, Equatable {
       case .method: 405
       case .tooBig: 413
       case .unsupported: 415
+      case .notAcceptable: 406
+      case .invalid: 422
+      case .full: 429
       case .busy, .loading: 503
       case .internal: 500
       }
@@ -68,7 +77,7 @@ public struct HTTPFailure: DescribedError, Equatable {
       writer.write(code)
       writer.endObject()
     }
-    if kind == .busy || kind == .loading { reply.retryAfterSeconds = 1 }
+    if kind == .busy || kind == .loading || kind == .full { reply.retryAfterSeconds = 1 }
     if kind == .noAuth { reply.authenticate = "Basic realm=\"freshet\", Bearer realm=\"freshet\"" }
     reply.allow = allow
     return reply

@@ -7,13 +7,16 @@ struct HTTPResponder: Sendable {
   private let configuration: HTTPServerConfiguration
   private let counters: HTTPServerCounters
   private let handler: HTTPServer.Handler
+  private let refusal: HTTPServer.Refusal
 
   /// Ends a connection whose request has not been read to its end.
   private struct Unread: Error {}
 
   init(
-    _ configuration: HTTPServerConfiguration, _ counters: HTTPServerCounters, _ handler: @escaping HTTPServer.Handler
+    _ configuration: HTTPServerConfiguration, _ counters: HTTPServerCounters, _ handler: @escaping HTTPServer.Handler,
+    _ refusal: @escaping HTTPServer.Refusal
   ) {
+    self.refusal = refusal
     self.configuration = configuration
     self.counters = counters
     self.handler = handler
@@ -53,7 +56,7 @@ struct HTTPResponder: Sendable {
     }
     if let refusal {
       body.clear(minimumCapacity: 0)
-      try await write(refusal.reply, to: writer, isHead: false, closes: true)
+      try await write(self.refusal(refusal, request.uri.path), to: writer, isHead: false, closes: true)
       // A client that still sends would not see the reply: closing with bytes unread resets the connection.
       var skipped = 0
       while skipped < configuration.maxBodyBytes, let part = try await parts.next() { skipped += part.readableBytes }
@@ -85,7 +88,7 @@ struct HTTPResponder: Sendable {
       }
       return await handler(request)
     } catch {
-      return error.reply
+      return refusal(error, request.uri.path)
     }
   }
 

@@ -7,6 +7,8 @@ import NIOPosix
 public final class HTTPServer: Sendable {
   /// Answers one request; called on Swift's executor, many times at once.
   public typealias Handler = @Sendable (HTTPRequest) async -> HTTPReply
+  /// Words the refusal of a request that does not reach the handler, such as one that is too large, by the path it was sent to.
+  public typealias Refusal = @Sendable (HTTPFailure, _ path: String) -> HTTPReply
 
   /// Of all headers of a request together; and how many of them.
   private static let maxHeaderBytes = 64 << 10
@@ -39,7 +41,8 @@ public final class HTTPServer: Sendable {
   /// Listens.
   /// - Throws: `HTTPListenError` that names the address and what to do.
   public static func start(
-    _ configuration: HTTPServerConfiguration, logger: Logger, handler: @escaping Handler
+    _ configuration: HTTPServerConfiguration, logger: Logger,
+    refusal: @escaping Refusal = { failure, _ in failure.reply }, handler: @escaping Handler
   ) async throws -> HTTPServer {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let counters = HTTPServerCounters()
@@ -48,7 +51,7 @@ public final class HTTPServer: Sendable {
     quiet.logLevel = max(logger.logLevel, .warning)
     let (ports, found) = AsyncThrowingStream<Int, any Error>.makeStream()
     let server = Server(
-      childChannelSetup: channel(configuration, HTTPResponder(configuration, counters, handler)),
+      childChannelSetup: channel(configuration, HTTPResponder(configuration, counters, handler, refusal)),
       configuration: ServerConfiguration(
         address: .hostname(configuration.host, port: configuration.port), backlog: backlog,
         availableConnectionsDelegate: .maximum(configuration.maxConnections, logger: quiet)),

@@ -50,6 +50,13 @@ public final class KafkaProducer {
 
   public init(_ configuration: KafkaConfiguration, options: Options = Options()) throws(KafkaError) {
     self.options = options
+    context = ProducerContext(log: configuration.log)
+    handle = try ClientHandle(
+      RD_KAFKA_PRODUCER, configuration, settings: Self.settings(options, reportsEveryDelivery: false), context: context)
+  }
+
+  /// librdkafka's properties for idempotent writing.
+  static func settings(_ options: Options, reportsEveryDelivery: Bool) -> [String: String] {
     var settings = [
       "enable.idempotence": "true",
       "acks": "all",
@@ -59,7 +66,7 @@ public final class KafkaProducer {
       "batch.size": String(options.batchBytes),
       "queue.buffering.max.messages": String(options.queueRecords),
       "queue.buffering.max.kbytes": String(options.queueKilobytes),
-      "delivery.report.only.error": "true",
+      "delivery.report.only.error": reportsEveryDelivery ? "false" : "true",
     ]
     if let id = options.transactionalID {
       settings["transactional.id"] = id
@@ -67,8 +74,7 @@ public final class KafkaProducer {
     } else {
       settings["message.timeout.ms"] = String(options.deliveryTimeoutMs)
     }
-    context = ProducerContext(log: configuration.log)
-    handle = try ClientHandle(RD_KAFKA_PRODUCER, configuration, settings: settings, context: context)
+    return settings
   }
 
   deinit {

@@ -16,7 +16,7 @@ struct BenchCommand: AsyncParsableCommand {
       """,
     subcommands: [
       Table.self, Join.self, Calibration.self, Snapshot.self, Score.self, Serve.self, Push.self, EndToEnd.self,
-      Gate.self, Train.self,
+      Gate.self, Gateway.self, Train.self,
     ])
 
   struct Table: ParsableCommand {

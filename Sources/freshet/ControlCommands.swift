@@ -39,6 +39,8 @@ struct StatusCommand: AsyncParsableCommand {
   var trainer: [String] = []
   @Option(help: "A joiner's status port to ask, as host:port. Repeatable.")
   var joiner: [String] = []
+  @Option(help: "A gateway's status port to ask, as host:port. Repeatable.")
+  var gateway: [String] = []
   @Flag(help: "Print one JSON object.")
   var json = false
 
@@ -48,6 +50,7 @@ struct StatusCommand: AsyncParsableCommand {
     let others =
       try ServerAddress.all(trainer).map { (role: "trainer", address: $0) }
       + ServerAddress.all(joiner).map { (role: "joiner", address: $0) }
+      + ServerAddress.all(gateway).map { (role: "gateway", address: $0) }
     let status = await ClusterStatus.collect(
       settings, replicas: replicas, others: others, on: MultiThreadedEventLoopGroup.singleton)
     print(json ? try status.json : status.text)

@@ -97,6 +97,9 @@ struct UpCommand: AsyncParsableCommand {
     if settings.archive.store != nil, !candidate {
       add("archive", "archive", [], settings.archive.host, settings.archive.port)
     }
+    if settings.gateway.port != nil, !candidate {
+      children.append(Supervisor.Child(name: "gateway", arguments: ["gateway"] + common))
+    }
     for index in 0..<(candidate ? 0 : replicas) {
       let port = settings.serving.port + index
       let ports = ["--port", "\(port)", "--http-port", "\(Self.port(settings.serving.httpPort, index))"]

@@ -69,6 +69,18 @@ import Testing
     #expect(users.counts == [[1, 3, 1]])
   }
 
+  @Test func fieldsThatNeedMoreRoomThanTheRecordLeaveItsKeysAsTheyAre() throws {
+    let tags = (0..<150).map { "\"" + String(repeating: "t", count: 50) + "\($0)\"" }.joined(separator: ",")
+    let users = try Users([#"{"user_id":1234567,"gender":"F","tags":[\#(tags)]}"#])
+    for request in 0..<3 {
+      users.bench.feature(Int64(request), "r\(request)", at: 5000, user: 1_234_567)
+      users.bench.action(Int64(request), "r\(request)", at: 5100)
+    }
+    try users.bench.settle()
+    #expect(users.counts == Array(repeating: [1, 150, 1], count: 3))
+    #expect(users.bench.examples.map(\.key) == Array(repeating: "1234567", count: 3))
+  }
+
   @Test func aUserThatIsNotKnownIsLookedForBeforeTheImpressionIsProcessed() throws {
     let users = try Users([])
     users.bench.onRefresh = { try users.put(Self.user) }

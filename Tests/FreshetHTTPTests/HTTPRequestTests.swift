@@ -33,7 +33,7 @@ import Testing
       let reply = HTTPFailure(kind, "say \"why\"").reply
       #expect(reply.status == kind.status)
       #expect(String(buffer: reply.body) == #"{"error":"say \"why\"","code":"\#(kind.rawValue)"}"#)
-      #expect((reply.retryAfterSeconds != nil) == (reply.status == 503))
+      #expect((reply.retryAfterSeconds != nil) == [429, 503].contains(reply.status))
       #expect((reply.authenticate != nil) == (reply.status == 401))
     }
     #expect(HTTPFailure.method("PUT", allow: "GET, HEAD").reply.allow == "GET, HEAD")

@@ -138,4 +138,23 @@ import Testing
     await stuck.shutdown(graceMs: 50)
     #expect(try await nothing == "")
   }
+
+  @Test func whatDoesNotReachTheHandlerIsWordedByTheOwnerOfThePath() async throws {
+    let server = try await HTTPServer.start(
+      HTTPServerConfiguration(
+        host: "127.0.0.1", port: 0, maxConnections: 16, maxBodyBytes: 10, maxBodyBytesInHand: 20, idleTimeoutMs: 10_000,
+        bodyTimeoutMs: 10_000), logger: Self.logger,
+      refusal: { failure, path in
+        HTTPReply(status: 418, contentType: "text/plain", body: ByteBuffer(string: "\(failure.code) \(path)"))
+      },
+      handler: { _ in HTTPReply(status: 200, contentType: "text/plain", body: ByteBuffer(string: "handled")) })
+    let large = try await Self.exchange(server, Self.head("POST /a/b?c=d", "Content-Length: 11") + "hello world")
+    #expect(large.hasPrefix("HTTP/1.1 418") && large.hasSuffix("TOOBIG /a/b"))
+    let encoded = try await Self.exchange(
+      server, Self.head("POST /x", "Content-Length: 1", "Content-Encoding: gzip") + "x")
+    #expect(encoded.hasSuffix("UNSUPPORTED /x"))
+    let good = try await Self.exchange(server, Self.head("POST /x", "Content-Length: 1") + "x")
+    #expect(good.hasSuffix("handled"))
+    await server.shutdown(graceMs: 1_000)
+  }
 }

@@ -46,6 +46,7 @@ class Cluster:
             "joiner.port": free_port(),
             "archive.group": f"archive-{suffix}",
             "archive.port": free_port(),
+            "gateway.status_port": free_port(),
             "serve.port": self.ports["serve"],
             # `start` gives each process a port of its own; those of `up` do without.
             "ps.metrics_port": 0,
@@ -78,7 +79,7 @@ class Cluster:
         return done
 
     def start(self, name, *options):
-        """Starts `ps0`, `ps1`, `trainer…`, `joiner…` or `serve`; a restarted one keeps its port."""
+        """Starts `ps0`, `ps1`, `trainer…`, `joiner…`, `archive…`, `gateway…` or `serve`; a restarted one keeps its port."""
         role = name.rstrip("0123456789")
         words = [role]
         http_port = self.http_ports.setdefault(name, free_port())
@@ -88,6 +89,8 @@ class Cluster:
             words += ["--index", index]
             # Server i listens on the i-th port after the setting.
             self.settings = settings | {"ps.metrics_port": http_port - index}
+        elif role == "gateway":
+            words += ["--status-port", self.ports.setdefault(name, free_port()), "--port", http_port]
         else:
             words += ["--port", self.ports.setdefault(name, free_port())]
             words += ["--http-port" if role == "serve" else "--metrics-port", http_port]

@@ -8,26 +8,31 @@ import subprocess
 import sys
 from collections import Counter
 
+import duckdb
 import pytest
 
 from example_data import write_clicks, write_listens
 from processes import ROOT, free_port, free_ports, is_alive, listens, program
 from waiting import wait_until
 
-for folder in ("lastfm", "criteo"):
+for folder in ("lib", "lastfm", "criteo", "pins"):
     sys.path.insert(0, str(ROOT / "Examples" / folder))
 
+import batch  # noqa: E402
 import criteo  # noqa: E402
+import emulator  # noqa: E402
 import listens as lastfm_listens  # noqa: E402
 import quality  # noqa: E402
+import warehouse  # noqa: E402
 import windows  # noqa: E402
 
 
 @pytest.fixture
 def run_example(bootstrap_servers, log_directory):
     """Runs an example to its end, with ports of its own; gives what it printed, and its summary. Wants nothing left running."""
-    def run(name, *words, expected=0):
-        ports = {key: free_port() for key in ("trainer.port", "joiner.port", "joiner.metrics_port", "serve.port", "serve.http_port")}
+    def run(name, *words, expected=0, more=()):
+        ports = {key: free_port() for key in (
+            "trainer.port", "joiner.port", "joiner.metrics_port", "serve.port", "serve.http_port", *more)}
         ports |= {key: free_ports(2) for key in ("ps.metrics_port",)}
         ports |= {"trainer.metrics_port": 0, "cluster.servers": f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}"}
         settings = [word for item in ports.items() for word in ("--set", "=".join(map(str, item)))]
@@ -68,6 +73,101 @@ def test_lastfm_recommends_held_back_artists_better_than_popularity(run_example,
     # By name, with the accent of the file.
     assert re.search(r"^  0\.\d{4}  Artist \d+ é", done.stdout, re.MULTILINE)
     assert "most played in the last 24 hours: Artist" in done.stdout
+
+
+@pytest.fixture
+def pins(run_example, log_directory):
+    ports = ("gateway.port", "gateway.status_port", "archive.port", "archive.metrics_port")
+    done, summary = run_example("pins", "--users", 60, "--pins", 80, "--pages", 1_500, "--pause-ms", 0.5, more=ports)
+    return done, summary, log_directory / "pins" / "archive"
+
+
+def test_pins_are_learned_better_than_popularity_and_the_archive_has_every_record(pins, tmp_path):
+    done, summary, archive = pins
+    assert summary["impressions"] == summary["examples"] == 5 * 1_500
+    assert summary["popularity_auc_last_half"] + 0.02 < summary["auc_last_half"] < summary["best_auc_last_half"]
+    assert summary["auc_last_half"] > 0.6 and 0.8 < summary["calibration"] < 1.25
+    # The impressions that close the windows are in the topic, and of no user.
+    rows = summary["rows"]
+    assert rows["features"] == 5 * 1_500 + 4 and rows["actions"] == summary["clicks"]
+    assert rows["user"] == rows["geo"] == 60 and rows["pin"] > 80
+    assert summary["clean_rows"] == {"pins": 80, "users": 60, "places": 60, "shown": 5 * 1_500}
+    assert "The most clicked category of each country" in done.stdout
+
+    days = sorted({path.name.removeprefix("date=") for path in archive.glob("topics/*/date=*")})
+    [prefix] = {path.name.removesuffix("pin") for path in (archive / "topics").glob("*pin")}
+    out = tmp_path / "clean"
+    # What a run that was killed left behind.
+    (out / f".date={days[-1]}.left").mkdir(parents=True)
+
+    def run_batch(day):
+        return subprocess.run(
+            [ROOT / "Examples/pins/batch", "--date", day, "--archive", archive, "--out", out, "--topic-prefix", prefix],
+            capture_output=True, text=True, timeout=60)
+
+    def contents(day):
+        return {path.name: path.read_bytes() for path in (out / f"date={day}").iterdir()}
+    shown = 0
+    for day in days:
+        done = run_batch(day)
+        assert done.returncode == 0, done.stderr
+        first = contents(day)
+        assert set(first) == {"pins.parquet", "users.parquet", "places.parquet", "shown.parquet", "report.txt"}
+        assert run_batch(day).returncode == 0 and contents(day) == first
+        with duckdb.connect() as connection:
+            shown += connection.execute(f"SELECT count(*) FROM '{out}/date={day}/shown.parquet'").fetchall()[0][0]
+    assert shown == 5 * 1_500
+    assert sorted(path.name for path in out.iterdir()) == [f"date={day}" for day in days]
+    missing = run_batch("2001-01-01")
+    assert missing.returncode == 1 and "no files of 2001-01-01" in missing.stderr and "Traceback" not in missing.stderr
+    assert sorted(path.name for path in out.iterdir()) == [f"date={day}" for day in days]
+
+
+def test_the_emulator_draws_the_same_from_the_same_seed():
+    def drawn(seed):
+        made = emulator.Emulator(seed, users=5, pins=9)
+        return made.users, made.places, made.pins, [made.page([1, 2], list(made.pins)) for _ in range(20)]
+    assert drawn(1) == drawn(1) != drawn(2)
+    made = emulator.Emulator(3, users=20, pins=20)
+    for _ in range(200):
+        _, shown, chances, clicks = made.page(list(made.users), list(made.pins))
+        assert len(set(shown)) == emulator.PLACES == len(chances) == len(clicks) and all(0 < chance < 1 for chance in chances)
+
+
+def test_a_partition_is_exchanged_for_another_in_one_step(tmp_path):
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    batch.exchange(tmp_path / "new", tmp_path / "old")
+    assert (tmp_path / "old" / "file").read_text() == "new" and (tmp_path / "new" / "file").read_text() == "old"
+    with pytest.raises(OSError, match="cannot exchange"):
+        batch.exchange(tmp_path / "nothing", tmp_path / "old")
+
+
+def test_untidy_values_are_cleaned_up(tmp_path):
+    def archive(topic, *records):
+        directory = tmp_path / "topics" / topic / "date=2026-01-02"
+        directory.mkdir(parents=True)
+        plain = tmp_path / "records.jsonl"
+        plain.write_text("".join(
+            json.dumps({"partition": 0, "offset": offset, "time": 0, "key": None, "value": value}) + "\n"
+            for offset, value in enumerate(records)))
+        with duckdb.connect() as connection:
+            connection.execute(
+                f"COPY (FROM read_json('{plain}', columns = {{'partition': 'INT', 'offset': 'BIGINT', 'time': 'BIGINT', 'key': 'VARCHAR', "
+                f"'value': 'JSON'}})) TO '{directory}/{topic}+0+0.jsonl.zst' (FORMAT json, COMPRESSION zstd)")
+    archive(
+        "pin", {"pin_id": 1, "follower_count": "12k", "title": " A pin "}, {"pin_id": 2, "follower_count": "3M", "title": ""},
+        {"pin_id": "3", "follower_count": "User Info Error", "title": "No Title Data Available"}, {"pin_id": 1, "follower_count": "14"},
+        {"pin_id": "x"}, None)
+    archive("user", {"user_id": 1, "age": 17}, {"user_id": 2, "age": "n/a", "date_joined": "soon"}, {"user_id": 3, "age": 51})
+    with warehouse.connect(tmp_path, {name: name for name in warehouse.TOPICS}) as connection:
+        def rows(query):
+            return connection.execute(query).fetchall()
+        assert warehouse.raw_counts(connection) == {"pin": 6, "geo": 0, "user": 3, "features": 0, "actions": 0}
+        assert rows("SELECT pin_id, follower_count, title FROM pins") == [(1, 14, None), (2, 3_000_000, None), (3, None, None)]
+        assert rows("SELECT number_of('12k'), number_of('7'), number_of('k'), number_of('1.5M')") == [(12_000, 7, None, None)]
+        assert rows("SELECT user_id, age_group, date_joined FROM users") == [(1, "under 18", None), (2, None, None), (3, "51 and over", None)]
 
 
 def test_criteo_predicts_clicks_of_rows_that_it_has_not_seen(run_example, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 import http_client
 from cluster import SERVERS
-from processes import Process, free_ports, is_alive
+from processes import Process, free_port, free_ports, is_alive
 from waiting import wait_until
 
 ROLES = {"ps-0", "ps-1", "joiner", "trainer-0", "trainer-1", "serve-0"}
@@ -81,6 +81,19 @@ def test_children_end_when_up_is_killed(up):
     pids = children(process).values()
     process.kill()
     wait_until(lambda: not any(map(is_alive, pids)), "the children have ended", 15)
+
+
+def test_a_gateway_runs_if_there_is_a_port_for_it(make_cluster):
+    port = free_port()
+    cluster = make_cluster(settings={"gateway.port": port})
+    process = Process("up", cluster.arguments("up", "--trainers", "0", "--replicas", "0"), cluster.directory, cluster.environment())
+    cluster.processes["up"] = process
+    cluster.ports["gateway"] = cluster.settings["gateway.status_port"]
+    wait_until(lambda: answers(cluster, "gateway"), "the gateway answers", check=lambda: cluster.check_running("up"))
+    assert set(children(process)) == {"ps-0", "ps-1", "joiner", "gateway"}
+    assert cluster.info("gateway")["role"] == "gateway"
+    wait_until(lambda: http_client.get(port, "/health/ready").status == 200, "the gateway is ready")
+    assert process.stop() == 0
 
 
 def test_an_archive_runs_if_there_is_a_store_for_it(make_cluster, tmp_path):

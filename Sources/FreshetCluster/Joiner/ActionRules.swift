@@ -29,6 +29,11 @@ struct ActionFields {
     }
   }
 
+  /// What an action must be, for messages.
+  var expectation: String {
+    "one of " + names.map { "`" + String(decoding: $0, as: UTF8.self) + "`" }.joined(separator: ", ")
+  }
+
   /// The members that matter; of a key that occurs twice the last one.
   func members(of object: JSONValue) -> Members {
     var members = Members()

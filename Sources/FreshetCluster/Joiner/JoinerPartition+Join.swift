@@ -196,7 +196,7 @@ extension JoinerPartition {
   }
 
   /// Takes up an action from below the committed position.
-  func restore(_ action: ActionContent, _ record: JoinerRecord) {
+  func restore(_ action: InputRecordReader.ActionRecord, _ record: JoinerRecord) {
     guard let streamTime = streamTimeMs, action.timeMs <= streamTime else { return }
     let neededUntil = action.timeMs + config.actionNeededMs
     guard neededUntil >= streamTime else { return }

@@ -30,6 +30,8 @@ public final class JoinerPartition {
 
   public let config: JoinerConfig
   public let extractor: FeatureExtractor
+  /// What the last record left; the same for all that this partition computes.
+  var scratch: FeatureScratch { records.scratch }
   /// Where reading the topics must begin.
   public let readFrom: (features: Int64, actions: Int64)
   public internal(set) var counters = JoinerCounters()
@@ -40,11 +42,7 @@ public final class JoinerPartition {
   /// items.
   public var enrichments: [KeyedCatalog]
 
-  let reader: JSONRecordReader
-  /// Reads what enrichments know while `reader` still holds the record.
-  let enrichmentReader: JSONRecordReader
-  let scratch: FeatureScratch
-  let actionFields: ActionFields
+  let records: InputRecordReader
   let positives: PositiveRules
   var row: FeatureRow
   let labels: UnsafeMutableBufferPointer<Float>
@@ -107,12 +105,9 @@ public final class JoinerPartition {
     self.config = config
     self.extractor = extractor
     self.itemsAsOf = itemsAsOf
-    reader = JSONRecordReader(maxBytes: config.maxRecordBytes, maxDepth: 16)
+    records = InputRecordReader(extractor, config: config)
     enrichments = extractor.spec.enrichments.indices.map { KeyedCatalog(of: .enrichment($0), capacity: 0) }
-    enrichmentReader = JSONRecordReader(maxBytes: 1 << 20, maxDepth: 32)
-    scratch = extractor.makeScratch()
     row = extractor.makeRow()
-    actionFields = ActionFields(extractor.spec)
     positives = PositiveRules(extractor.spec)
     labels = .allocate(capacity: extractor.layout.taskCount)
     labels.initialize(repeating: .nan)

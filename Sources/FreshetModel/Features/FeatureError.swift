@@ -11,22 +11,26 @@ public struct FeatureError: DescribedError, Equatable {
   public let kind: Kind
   public let field: String
   public let message: String
+  /// What the field must be, a noun phrase; nil where the message is about its size.
+  public let expected: String?
   public var code: String { kind.rawValue }
 
-  public init(kind: Kind, field: String, message: String) {
+  public init(kind: Kind, field: String, message: String, expected: String? = nil) {
     self.kind = kind
     self.field = field
     self.message = message
+    self.expected = expected
   }
 
-  public static func missing(_ field: String) -> FeatureError {
-    FeatureError(kind: .missingField, field: field, message: "field `\(field)` is missing")
+  public static func missing(_ field: String, expected: String? = nil) -> FeatureError {
+    FeatureError(kind: .missingField, field: field, message: "field `\(field)` is missing", expected: expected)
   }
 
   /// - Parameter expected: A noun phrase, such as `an integer`.
   public static func wrongType(_ field: String, expected: String, found: String) -> FeatureError {
     let shown = found.count > 80 ? found.prefix(80) + "…" : found[...]
-    return FeatureError(kind: .wrongType, field: field, message: "field `\(field)` must be \(expected), is \(shown)")
+    return FeatureError(
+      kind: .wrongType, field: field, message: "field `\(field)` must be \(expected), is \(shown)", expected: expected)
   }
 }
 

@@ -33,6 +33,8 @@ public final class FeatureExtractor: Sendable {
     case item
     /// A record of an enrichment: its key and its fields.
     case enrichment(Int)
+    /// One field alone.
+    case only(Int)
     /// A serving request, which may say everything.
     case all
   }
@@ -63,6 +65,7 @@ public final class FeatureExtractor: Sendable {
     case .item: field == spec.itemKey || spec.fields[field].source == .item
     case .enrichment(let position):
       field == spec.enrichments[position].key || spec.fields[field].source == .enrichment(position)
+    case .only(let wanted): field == wanted
     }
   }
 
@@ -216,15 +219,18 @@ extension FeatureExtractor {
   }
 
   private func wrongType(_ field: Int, _ found: String) -> FeatureError {
+    .wrongType(spec.fields[field].name, expected: expectation(of: field), found: found)
+  }
+
+  /// What a field's value must be, a noun phrase.
+  public func expectation(of field: Int) -> String {
     let expected =
       switch spec.fields[field].type {
       case .integer: "an integer of 64 bits"
       case .float: "a finite number"
       case .string: "text"
       }
-    return .wrongType(
-      spec.fields[field].name, expected: spec.fields[field].multi ? expected + " or a list of them" : expected,
-      found: found)
+    return spec.fields[field].multi ? expected + " or a list of them" : expected
   }
 
   private static func shown(_ text: UnsafeRawBufferPointer) -> String {

@@ -174,13 +174,16 @@ public final class KeyedCatalog {
       }
       let keyField = extractor.spec.keyField(of: source)
       guard let key = extractor.text(of: keyField, in: scratch) else {
-        throw FeatureError.missing(extractor.spec.fields[keyField].name)
+        throw FeatureError.missing(
+          extractor.spec.fields[keyField].name, expected: extractor.expectation(of: keyField))
       }
       let hash = Hashing.xxh3(UnsafeRawBufferPointer(key))
       return CatalogItem(
         key: String(decoding: key, as: UTF8.self), keyHash: hash,
         part: source == .item ? try extractor.copyItemPart(scratch) : .empty, json: Array(record),
         values: extractor.itemValues(scratch))
+    } catch let error as FeatureError {
+      throw ItemError(code: error.code, message: error.message, field: error.field, expected: error.expected)
     } catch let error as DescribedError {
       throw ItemError(code: error.code, message: error.message)
     } catch {
@@ -268,10 +271,15 @@ public final class KeyedCatalog {
 public struct ItemError: DescribedError, Equatable {
   public let code: String
   public let message: String
+  /// The field that is to blame, and what it must be, where that is known.
+  public let field: String?
+  public let expected: String?
 
-  public init(code: String, message: String) {
+  public init(code: String, message: String, field: String? = nil, expected: String? = nil) {
     self.code = code
     self.message = message
+    self.field = field
+    self.expected = expected
   }
 }
 

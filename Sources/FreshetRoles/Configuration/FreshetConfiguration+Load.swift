@@ -49,6 +49,7 @@ extension FreshetConfiguration {
     if configuration.trainer.validation.intervalMs == 0 { configuration.kafka.topics.validation = nil }
     try configuration.takeEnrichmentTopics(file)
     try configuration.checkSlices(file)
+    try configuration.checkGateway(file)
     do {
       try configuration.model.validate()
     } catch {
@@ -72,6 +73,7 @@ extension FreshetConfiguration {
       snapshot: try SnapshotSection(root.section("snapshot")),
       trainer: try TrainerSettings(root.section("trainer")), joiner: try JoinerSettings(root.section("joiner")),
       archive: try ArchiveConfiguration(root.section("archive")),
+      gateway: try GatewayConfiguration(root.section("gateway")),
       serving: try ServingSettings(root.section("serve")), model: try ModelSpec(root.section("model")), effective: [])
     try root.finish()
     return configuration

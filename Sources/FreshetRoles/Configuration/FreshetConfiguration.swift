@@ -14,6 +14,7 @@ public struct FreshetConfiguration: Sendable {
   public var trainer: TrainerSettings
   public var joiner: JoinerSettings
   public var archive: ArchiveConfiguration
+  public var gateway: GatewayConfiguration
   public var serving: ServingSettings
   public var model: ModelSpec
   /// In the order of reading.
@@ -146,6 +147,20 @@ public struct JoinerSettings: Sendable {
   public var port: Int
   /// The HTTP port for metrics and health; 0 opens none. Default: 8300.
   public var metricsPort: Int
+
+  var machine: JoinerConfig {
+    var config = JoinerConfig()
+    config.windowMs = Int64(windowMs)
+    config.graceMs = Int64(graceMs)
+    config.idleTimeoutMs = idleTimeoutMs
+    config.maxAheadMs = Int64(maxAheadMs)
+    config.emit = emit
+    config.lateActions = lateActions
+    config.correctionMs = Int64(correctionMs)
+    config.negativeRate = emitsNegatives ? Float(negativeRate) : 0
+    config.maxWaitingFeatureBytes = stateBytes
+    return config
+  }
 }
 
 public struct ServingSettings: Sendable {

@@ -69,16 +69,7 @@ final class JoinerLoop {
     self.status = status
     self.logger = logger
     let settings = configuration.joiner
-    var joinerConfig = JoinerConfig()
-    joinerConfig.windowMs = Int64(settings.windowMs)
-    joinerConfig.graceMs = Int64(settings.graceMs)
-    joinerConfig.idleTimeoutMs = settings.idleTimeoutMs
-    joinerConfig.maxAheadMs = Int64(settings.maxAheadMs)
-    joinerConfig.emit = settings.emit
-    joinerConfig.lateActions = settings.lateActions
-    joinerConfig.correctionMs = Int64(settings.correctionMs)
-    joinerConfig.negativeRate = settings.emitsNegatives ? Float(settings.negativeRate) : 0
-    joinerConfig.maxWaitingFeatureBytes = settings.stateBytes
+    let joinerConfig = settings.machine
     try joinerConfig.validate()
     self.joinerConfig = joinerConfig
     states = JoinerStateDesk(

@@ -29,7 +29,7 @@ enum StateRecord {
   }
 
   /// Whether a joiner may have written it as an event time: sums with windows do not overflow.
-  static func isTime(_ milliseconds: Int64) -> Bool { milliseconds.magnitude <= UInt64(JoinerPartition.maxTimeMs) }
+  static func isTime(_ milliseconds: Int64) -> Bool { milliseconds.magnitude <= UInt64(InputRecordReader.maxTimeMs) }
 
   // MARK: - Waiting actions
 

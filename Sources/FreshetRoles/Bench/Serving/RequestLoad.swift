@@ -4,6 +4,21 @@ import FreshetWire
 import Histogram
 import NIOCore
 
+/// What requests are sent over, on the event loop of a `RequestLoad`.
+protocol LoadConnection: AnyObject {
+  var isConnected: Bool { get }
+
+  /// Sends a request that has been encoded before.
+  /// - Parameter completion: Called exactly once, on the event loop, after `exchange` has returned.
+  func exchange(_ request: ByteBuffer, _ completion: @escaping (Result<Void, WireError>) -> Void)
+}
+
+extension RESPClient: LoadConnection {
+  func exchange(_ request: ByteBuffer, _ completion: @escaping (Result<Void, WireError>) -> Void) {
+    send(encoded: request) { completion($0.map { _ in }) }
+  }
+}
+
 /// Sends requests over some connections and takes their latencies. Belongs to one event loop.
 ///
 /// With a rate, requests leave when they are due, whether the earlier ones have been answered or not, and a latency counts
@@ -25,10 +40,17 @@ final class RequestLoad {
     var firstError: WireError?
     /// From the end of the warm-up to the last reply.
     var seconds = 0.0
+
+    /// A percentile of the latencies.
+    func microseconds(_ percent: Double) -> Double {
+      Double(min(latencies.maxRecorded, latencies.valueAtPercentile(percent))) / 1000
+    }
+
+    var requestsPerSecond: Double { seconds > 0 ? Double(latencies.totalCount) / seconds : 0 }
   }
 
   private let settings: Settings
-  private let clients: [RESPClient]
+  private let clients: [any LoadConnection]
   private let requests: [ByteBuffer]
   private let loop: any EventLoop
   private let promise: EventLoopPromise<Void>
@@ -43,7 +65,7 @@ final class RequestLoad {
   /// - Parameters:
   ///   - clients: Connections of this loop.
   ///   - requests: Encoded; sent in turn.
-  init(_ settings: Settings, clients: [RESPClient], requests: [ByteBuffer], loop: any EventLoop) {
+  init(_ settings: Settings, clients: [any LoadConnection], requests: [ByteBuffer], loop: any EventLoop) {
     precondition(!clients.isEmpty && !requests.isEmpty)
     self.settings = settings
     self.clients = clients
@@ -86,24 +108,24 @@ final class RequestLoad {
     }
   }
 
-  private func sendNext(_ client: RESPClient) {
+  private func sendNext(_ client: any LoadConnection) {
     let now = Instant.now()
     guard now < end, client.isConnected else { return finishIfDone(now) }
     send(client, due: now) { load in load.sendNext(client) }
   }
 
-  private func send(_ client: RESPClient, due: Instant, then: @escaping (RequestLoad) -> Void) {
+  private func send(_ client: any LoadConnection, due: Instant, then: @escaping (RequestLoad) -> Void) {
     let request = requests[sent % requests.count]
     sent += 1
     underWay += 1
-    client.send(encoded: request) { result in
+    client.exchange(request) { result in
       self.underWay -= 1
       self.note(result, due: due)
       then(self)
     }
   }
 
-  private func note(_ result: Result<RESPValue, WireError>, due: Instant) {
+  private func note(_ result: Result<Void, WireError>, due: Instant) {
     switch result {
     case .success:
       guard due >= measuredFrom else { return }

@@ -122,17 +122,13 @@ public struct ServeBenchmark: Sendable {
   }
 
   private func report(_ outcome: RequestLoad.Outcome) -> Report {
-    let latencies = outcome.latencies
-    func microseconds(_ percent: Double) -> Double {
-      Double(min(latencies.maxRecorded, latencies.valueAtPercentile(percent))) / 1000
-    }
-    let perSecond = outcome.seconds > 0 ? Double(latencies.totalCount) / outcome.seconds : 0
+    let perSecond = outcome.requestsPerSecond
     return Report(
       rate: settings.rate, connections: settings.connections, pipeline: settings.pipeline, seconds: outcome.seconds,
-      requests: latencies.totalCount, requests_per_s: perSecond, candidates: template.candidates,
+      requests: outcome.latencies.totalCount, requests_per_s: perSecond, candidates: template.candidates,
       candidates_per_s: perSecond * Double(template.candidates), errors: outcome.errors,
-      first_error: outcome.firstError?.description, p50_us: microseconds(50), p90_us: microseconds(90),
-      p99_us: microseconds(99), p999_us: microseconds(99.9), max_us: Double(latencies.maxRecorded) / 1000)
+      first_error: outcome.firstError?.description, p50_us: outcome.microseconds(50), p90_us: outcome.microseconds(90),
+      p99_us: outcome.microseconds(99), p999_us: outcome.microseconds(99.9), max_us: outcome.microseconds(100))
   }
 }
 
