@@ -24,6 +24,8 @@ public struct HTTPFailure: DescribedError, Equatable {
     case busy = "BUSY"
     /// The replica or server does not have its rows yet.
     case loading = "LOADING"
+    /// What the request needs of other processes cannot be had now.
+    case unavailable = "UNAVAILABLE"
     /// A mistake of the server's.
     case `internal` = "INTERNAL"
 
@@ -35,7 +37,7 @@ public struct HTTPFailure: DescribedError, Equatable {
       case .method: 405
       case .tooBig: 413
       case .unsupported: 415
-      case .busy, .loading: 503
+      case .busy, .loading, .unavailable: 503
       case .internal: 500
       }
     }
@@ -68,7 +70,7 @@ public struct HTTPFailure: DescribedError, Equatable {
       writer.write(code)
       writer.endObject()
     }
-    if kind == .busy || kind == .loading { reply.retryAfterSeconds = 1 }
+    if kind.status == 503 { reply.retryAfterSeconds = 1 }
     if kind == .noAuth { reply.authenticate = "Basic realm=\"freshet\", Bearer realm=\"freshet\"" }
     reply.allow = allow
     return reply

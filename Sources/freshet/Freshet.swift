@@ -12,7 +12,7 @@ struct Freshet: AsyncParsableCommand {
     version: FreshetVersion.current,
     subcommands: [
       UpCommand.self, ParameterServerCommand.self, TrainerCommand.self, JoinerCommand.self, ServeCommand.self,
-      ArchiveCommand.self,
+      ArchiveCommand.self, DashboardCommand.self,
       ReplayCommand.self,
       ControlCommand.self,
       InspectCommand.self,

@@ -53,6 +53,10 @@ struct UpCommand: AsyncParsableCommand {
         + ["--http-port", Self.port(settings.serving.httpPort, index)]
       children.append(Supervisor.Child(name: "serve-\(index)", arguments: ["serve"] + ports + common))
     }
+    if settings.dashboard.port > 0, !candidate {
+      let watched = settings.dashboardOverrides(trainers: trainers, replicas: replicas)
+      children.append(Supervisor.Child(name: "dashboard", arguments: ["dashboard"] + watched + common))
+    }
     let logger = log.logger(role: "up")
     try await runService(Supervisor(executable: executable, children: children, logger: logger), logger: logger)
   }

@@ -53,6 +53,7 @@ class Cluster:
             "joiner.metrics_port": 0,
             "archive.metrics_port": 0,
             "serve.http_port": 0,
+            "dashboard.port": 0,
             "ps.sync_interval_ms": 100,
             **(settings or {}),
         }

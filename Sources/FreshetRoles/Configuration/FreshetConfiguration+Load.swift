@@ -43,7 +43,8 @@ extension FreshetConfiguration {
       snapshot: try SnapshotSection(root.section("snapshot")),
       trainer: try TrainerSettings(root.section("trainer")), joiner: try JoinerSettings(root.section("joiner")),
       archive: try ArchiveConfiguration(root.section("archive")),
-      serving: try ServingSettings(root.section("serve")), model: try ModelSpec(root.section("model")), effective: [])
+      serving: try ServingSettings(root.section("serve")), dashboard: try DashboardSettings(root.section("dashboard")),
+      model: try ModelSpec(root.section("model")), effective: [])
     try root.finish()
     try source.finish()
     if configuration.trainer.validation.intervalMs == 0 { configuration.kafka.topics.validation = nil }

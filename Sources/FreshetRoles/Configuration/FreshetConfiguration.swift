@@ -15,6 +15,7 @@ public struct FreshetConfiguration: Sendable {
   public var joiner: JoinerSettings
   public var archive: ArchiveConfiguration
   public var serving: ServingSettings
+  public var dashboard: DashboardSettings
   public var model: ModelSpec
   /// In the order of reading.
   public var effective: [EffectiveValue]

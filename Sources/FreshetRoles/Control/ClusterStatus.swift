@@ -93,23 +93,16 @@ public struct ClusterStatus: Sendable, Encodable {
     on group: any EventLoopGroup
   ) async -> (process: Process, validation: ValidationReport?) {
     var process = Process(role: role, address: address.description, isUp: false, error: nil, info: [:])
-    var client = RESPClientConfiguration.standard(
-      host: address.host, port: address.port, password: configuration.cluster.password)
-    client.connectTimeoutMs = 2_000
+    let probe = ProcessProbe(
+      address, password: configuration.cluster.password, wantsValidation: wantsValidation, replyTimeoutMs: 30_000,
+      on: group)
     do {
-      let connection = try await RESPConnection.connect(client, on: group)
-      var validation: ValidationReport?
-      do {
-        process.info = parse(info: try await connection.command(["INFO"]).text ?? "")
-        process.isUp = true
-        if wantsValidation, let blob = try await connection.command(["METRICS"]).buffer {
-          validation = try blob.withUnsafeReadableBytes { try ValidationReport(decoding: $0) }
-        }
-      } catch {
-        process.error = "\(error)"
-      }
-      await connection.close()
-      return (process, validation)
+      let answer = try await probe.ask()
+      await probe.close()
+      process.info = answer.info
+      process.isUp = true
+      process.error = answer.validationFailure
+      return (process, answer.validation)
     } catch {
       process.error = "\(error)"
       return (process, nil)
