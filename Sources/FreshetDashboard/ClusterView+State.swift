@@ -11,6 +11,10 @@ extension ClusterView {
     writer.member("time_ms", time.milliseconds)
     writer.member("uptime_s", Int(now.milliseconds(since: startedAt) / 1000))
     writer.member("interval_ms", cluster.intervalMs)
+    writer.object("history") { writer in
+      writer.member("short_ms", history.fine.spanMs)
+      writer.member("long_ms", history.coarse.spanMs)
+    }
     writer.object("model") { writer in
       writer.member("name", cluster.model)
       writer.member("version", cluster.modelVersion)

@@ -63,11 +63,8 @@ struct DeadLetterTail: Sendable {
   static let capacity = 50
 
   private(set) var recent: [DeadLetter] = []
-  /// Seen since the dashboard started, those of before that it began with included.
-  private(set) var seen = 0
 
   mutating func append(_ letter: DeadLetter) {
-    seen += 1
     if recent.count == Self.capacity { recent.removeFirst() }
     recent.append(letter)
   }

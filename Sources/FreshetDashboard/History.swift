@@ -18,6 +18,7 @@ struct HistoryRing: Sendable {
 
   let capacity: Int
   let stepMs: Int
+  var spanMs: Int { capacity * stepMs }
   private var slots: [Point] = []
   /// Of the next point.
   private(set) var next = 0

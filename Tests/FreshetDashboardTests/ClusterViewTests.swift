@@ -15,11 +15,11 @@ import Testing
     #expect(Self.flow(view, "features", "joiner")?.waiting == 110)
     // A group that has committed nothing of a partition has all of it before it.
     #expect(Self.flow(view, "actions", "joiner")?.waiting == 290)
-    // The slowest shard counts, 90 of 100 and 190 of 201, and the last offset of each is the mark of a transaction.
-    #expect(Self.flow(view, "examples", "trainer")?.waiting == 9 + 10)
-    // Replicas are at 90 and 185.
+    // The slowest shard counts, 90 of 100 and 190 of 201, and the last offset of each is the mark of a transaction: 9 and 10.
+    #expect(Self.flow(view, "examples", "trainer")?.waiting == 19)
+    // Replicas are at 90 and 185, files at 80 and 150.
     #expect(Self.flow(view, "ps", "serve")?.waiting == 5)
-    #expect(Self.flow(view, "examples", "archive")?.waiting == 19 + 50)
+    #expect(Self.flow(view, "examples", "archive")?.waiting == 69)
   }
 
   @Test func whatRetentionTookDoesNotWait() {

@@ -12,7 +12,7 @@ import Testing
   /// Compares with a file, both as sorted and indented JSON. With `FRESHET_UPDATE_GOLDEN=1` it writes the file instead.
   private static func compare(_ json: ByteBuffer, _ name: String) throws {
     let options: JSONSerialization.WritingOptions = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    let object = try JSONSerialization.jsonObject(with: Data(buffer: json))
+    let object = try JSONSerialization.jsonObject(with: Data(json.readableBytesView))
     let data = try JSONSerialization.data(withJSONObject: object, options: options) + Data("\n".utf8)
     let file = directory.appending(path: name)
     if ProcessInfo.processInfo.environment["FRESHET_UPDATE_GOLDEN"] == "1" { try data.write(to: file) }

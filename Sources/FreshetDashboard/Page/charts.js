@@ -1,7 +1,7 @@
 // Lines over time. The past is kept by the dashboard's process; the page asks for what it does not have yet.
 
 import {el, rebuild, say, svg} from './dom.js';
-import {NONE, clock, count, ms, rate, score, seconds} from './format.js';
+import {NONE, clock, count, ms, rate, score} from './format.js';
 import {table} from './tables.js';
 
 const HEIGHT = 190, LEFT = 54, RIGHT = 12, TOP = 10, BOTTOM = 24;
@@ -194,7 +194,4 @@ export class Charts {
   }
 
   show() { for (const chart of this.charts) chart.show(this.past); }
-
-  /** The two ranges, in words. */
-  static spans(interval) { return [720 * interval, 720 * 120 * interval].map((span) => seconds(span / 1000)); }
 }

@@ -39,9 +39,7 @@ function show() {
   prepareAsk(state);
   charts.prepare(state.model.tasks);
   charts.show();
-  const [minutes, day] = Charts.spans(state.interval_ms);
-  say($('range-short'), minutes);
-  say($('range-long'), day);
+  for (const range of ['short', 'long']) say($(`range-${range}`), seconds(state.history[`${range}_ms`] / 1000));
   say($('foot'), `Freshet ${state.version}. Figures are asked for every ${seconds(state.interval_ms / 1000)}; rates are means of 5 s. Kafka: ${state.kafka.error ?? (state.kafka.age_ms === null ? 'no answer yet' : 'answers')}.`);
   document.title = $('summary').className === 'unwell' ? 'Freshet: not well' : 'Freshet';
 }

@@ -39,6 +39,16 @@ actor ProcessProbe {
   /// One question at a time.
   /// - Throws: `NetError` or `WireError`: the process cannot be reached, or does not answer.
   func ask() async throws -> Answer {
+    let isKept = connection != nil
+    do {
+      return try await askOnce()
+    } catch let error as WireError where isKept && error.kind == .connection {
+      // That of a process that has ended; another one may be there by now.
+      return try await askOnce()
+    }
+  }
+
+  private func askOnce() async throws -> Answer {
     do {
       let connection = try await connected()
       let info = ClusterStatus.parse(info: try await connection.command(["INFO"]).text ?? "")
