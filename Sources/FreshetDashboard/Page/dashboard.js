@@ -7,7 +7,7 @@ import {clock, plural, seconds} from './format.js';
 import {drawPipeline, showFlows, showKey} from './pipeline.js';
 import {showLetters, showNow, showProcesses, showReplicas, showTables} from './tables.js';
 
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 5_000;
 const past = new Past();
 const charts = new Charts($('charts'), past);
 let state = null, heardAt = null, isAsking = false;
@@ -53,7 +53,10 @@ function showAge() {
   document.body.classList.toggle('is-lost', late);
   $('lost').hidden = !late;
   $('lost').className = 'lost';
-  if (late) say($('lost'), `The dashboard’s process does not answer. What you see is of ${clock(state.time_ms)}. The cluster does not need it; this page goes on asking.`);
+  if (!late) return;
+  say($('summary'), `Last known: ${summary()}`);
+  $('summary').className = '';
+  say($('lost'), `The dashboard’s process does not answer. What you see is of ${clock(state.time_ms)}. The cluster does not need it; this page goes on asking.`);
 }
 
 async function ask() {
@@ -80,7 +83,6 @@ async function ask() {
 async function run() {
   for (;;) {
     await ask();
-    showAge();
     await new Promise((resolve) => setTimeout(resolve, state?.interval_ms ?? 1000));
   }
 }
@@ -112,4 +114,6 @@ for (const radio of document.querySelectorAll('input[name=range]')) {
 }
 document.addEventListener('visibilitychange', () => { if (!document.hidden) ask().then(showAge); });
 new ResizeObserver(() => { if (state) show(); }).observe($('main'));
+// On its own: an answer that does not come must not hide how long it has been waited for.
+setInterval(showAge, 500);
 run();
