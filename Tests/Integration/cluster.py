@@ -79,7 +79,7 @@ class Cluster:
         return done
 
     def start(self, name, *options):
-        """Starts `ps0`, `ps1`, `trainer…`, `joiner…` or `serve`; a restarted one keeps its port."""
+        """Starts `ps0`, `ps1`, `trainer…`, `joiner…`, `serve` or `dashboard`; a restarted one keeps its port."""
         role = name.rstrip("0123456789")
         words = [role]
         http_port = self.http_ports.setdefault(name, free_port())
@@ -91,7 +91,9 @@ class Cluster:
             self.settings = settings | {"ps.metrics_port": http_port - index}
         else:
             words += ["--port", self.ports.setdefault(name, free_port())]
-            words += ["--http-port" if role == "serve" else "--metrics-port", http_port]
+            # The dashboard's one port is HTTP.
+            if role != "dashboard":
+                words += ["--http-port" if role == "serve" else "--metrics-port", http_port]
         process = Process(name, self.arguments(*words, *options), self.directory, self.environment())
         self.settings = settings
         self.processes[name] = process
