@@ -89,11 +89,23 @@ let package = Package(
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
       ] + nio),
+    // The page's files become arrays of bytes: the program stays one file.
+    .target(
+      name: "FreshetDashboard",
+      dependencies: [
+        "FreshetCore", "FreshetModel", "FreshetCluster", "FreshetHTTP", .product(name: "NIOCore", package: "swift-nio"),
+      ],
+      resources: [
+        "index.html", "dashboard.css", "dashboard.js", "dom.js", "format.js", "pipeline.js", "charts.js", "tables.js",
+        "ask.js",
+        "icon.svg",
+      ].map { .embedInCode("Page/\($0)") },
+      swiftSettings: settings),
     module(
       "FreshetRoles",
       [
         "FreshetCore", "FreshetTable", "FreshetModel", "FreshetWire", "FreshetCluster", "FreshetKafka", "FreshetStore",
-        "FreshetRocks", "FreshetS3", "FreshetNet", "FreshetHTTP",
+        "FreshetRocks", "FreshetS3", "FreshetNet", "FreshetHTTP", "FreshetDashboard",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -130,6 +142,13 @@ let package = Package(
     tests("FreshetRocks", ["FreshetRocks", "FreshetCore"]),
     tests("FreshetS3", ["FreshetS3", "FreshetCore"]),
     tests("FreshetHTTP", ["FreshetHTTP", "FreshetCore", .product(name: "Logging", package: "swift-log")] + nio),
+    tests(
+      "FreshetDashboard",
+      [
+        "FreshetDashboard", "FreshetCluster", "FreshetModel", "FreshetCore",
+        .product(name: "NIOCore", package: "swift-nio"),
+      ]
+    ),
     tests("FreshetNet", ["FreshetNet", "FreshetWire", "FreshetCore"] + nio),
     tests("FreshetRoles", ["FreshetRoles", "CAllocationCount", "FreshetCluster", "FreshetModel", "FreshetCore"]),
   ],

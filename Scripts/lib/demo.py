@@ -147,6 +147,8 @@ def main():
     done = False
     try:
         cluster.wait_until_up()
+        if port := cluster.configuration["dashboard"]["port"]:
+            say(f"demo: watch it at http://127.0.0.1:{port}/")
         seconds, rate, status = stream(cluster, arguments, total)
         task, replicas = status
         freshness = {key: max(float(info[f"recent_{key}_ms"]) for info in replicas if f"recent_{key}_ms" in info)

@@ -30,6 +30,8 @@ public struct HTTPFailure: DescribedError, Equatable {
     case busy = "BUSY"
     /// The replica or server does not have its rows yet.
     case loading = "LOADING"
+    /// What the request needs of other processes cannot be had now.
+    case unavailable = "UNAVAILABLE"
     /// A mistake of the server's.
     case `internal` = "INTERNAL"
 
@@ -44,7 +46,7 @@ public struct HTTPFailure: DescribedError, Equatable {
       case .notAcceptable: 406
       case .invalid: 422
       case .full: 429
-      case .busy, .loading: 503
+      case .busy, .loading, .unavailable: 503
       case .internal: 500
       }
     }
@@ -77,7 +79,7 @@ public struct HTTPFailure: DescribedError, Equatable {
       writer.write(code)
       writer.endObject()
     }
-    if kind == .busy || kind == .loading || kind == .full { reply.retryAfterSeconds = 1 }
+    if kind.status == 503 || kind == .full { reply.retryAfterSeconds = 1 }
     if kind == .noAuth { reply.authenticate = "Basic realm=\"freshet\", Bearer realm=\"freshet\"" }
     reply.allow = allow
     return reply

@@ -10,6 +10,8 @@ public struct HTTPReply: Sendable {
   public var allow: String?
   /// How to authenticate, of a reply with status 401.
   public var authenticate: String?
+  /// Further headers, by names that the reply has no member for.
+  public var headers: [(name: String, value: String)] = []
   public var body: ByteBuffer
 
   public init(status: Int, contentType: String, body: ByteBuffer) {

@@ -1,3 +1,4 @@
+import HTTPTypes
 import HummingbirdCore
 import NIOCore
 import Synchronization
@@ -103,6 +104,10 @@ struct HTTPResponder: Sendable {
     if let seconds = reply.retryAfterSeconds { response.headers[.retryAfter] = String(seconds) }
     if let allow = reply.allow { response.headers[.allow] = allow }
     if let authenticate = reply.authenticate { response.headers[.wwwAuthenticate] = authenticate }
+    for (name, value) in reply.headers {
+      guard let field = HTTPField.Name(name) else { preconditionFailure("\(name) is no name of a header") }
+      response.headers[field] = value
+    }
     if closes { response.headers[.connection] = "close" }
     try await writer.write(response: response.head, body: response.body)
   }

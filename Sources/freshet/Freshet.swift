@@ -22,7 +22,7 @@ struct Freshet: AsyncParsableCommand {
     version: FreshetVersion.current,
     subcommands: [
       UpCommand.self, ParameterServerCommand.self, TrainerCommand.self, JoinerCommand.self, ServeCommand.self,
-      ArchiveCommand.self, GatewayCommand.self,
+      ArchiveCommand.self, GatewayCommand.self, DashboardCommand.self,
       ReplayCommand.self,
       ControlCommand.self,
       InspectCommand.self,

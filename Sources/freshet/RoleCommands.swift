@@ -133,3 +133,20 @@ struct ServeCommand: AsyncParsableCommand {
       logger: logger)
   }
 }
+
+struct DashboardCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "dashboard",
+    abstract: "Run the dashboard: a page that shows what the cluster does. It reads only, and nothing needs it.")
+
+  @OptionGroup var configuration: ConfigurationOptions
+  @OptionGroup var log: LogOptions
+  @Option(help: "The HTTP port, instead of dashboard.port.")
+  var port: Int?
+
+  func run() async throws {
+    let logger = log.logger(role: "dashboard")
+    try await runService(
+      DashboardRole(configuration: configuration.load(), port: port, logger: logger), logger: logger)
+  }
+}

@@ -98,12 +98,17 @@ struct UpCommand: AsyncParsableCommand {
       add("archive", "archive", [], settings.archive.host, settings.archive.port)
     }
     if settings.gateway.port != nil, !candidate {
-      children.append(Supervisor.Child(name: "gateway", arguments: ["gateway"] + common))
+      add("gateway", "gateway", [], settings.gateway.host, settings.gateway.statusPort)
     }
     for index in 0..<(candidate ? 0 : replicas) {
       let port = settings.serving.port + index
       let ports = ["--port", "\(port)", "--http-port", "\(Self.port(settings.serving.httpPort, index))"]
       add("serve-\(index)", "serve", ports, settings.serving.host, port)
+    }
+    if settings.dashboard.port > 0, !candidate {
+      // It has no status port: what it would say, it shows.
+      let watched = settings.dashboardOverrides(trainers: trainers, replicas: replicas)
+      add("dashboard", "dashboard", watched, settings.dashboard.host, 0)
     }
     return children
   }

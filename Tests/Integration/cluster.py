@@ -54,6 +54,7 @@ class Cluster:
             "joiner.metrics_port": 0,
             "archive.metrics_port": 0,
             "serve.http_port": 0,
+            "dashboard.port": 0,
             "ps.sync_interval_ms": 100,
             **(settings or {}),
         }
@@ -79,7 +80,7 @@ class Cluster:
         return done
 
     def start(self, name, *options):
-        """Starts `ps0`, `ps1`, `trainer…`, `joiner…`, `archive…`, `gateway…` or `serve`; a restarted one keeps its port."""
+        """Starts `ps0`, `ps1`, `trainer…`, `joiner…`, `archive…`, `gateway…`, `serve` or `dashboard`; a restarted one keeps its port."""
         role = name.rstrip("0123456789")
         words = [role]
         http_port = self.http_ports.setdefault(name, free_port())
@@ -93,7 +94,9 @@ class Cluster:
             words += ["--status-port", self.ports.setdefault(name, free_port()), "--port", http_port]
         else:
             words += ["--port", self.ports.setdefault(name, free_port())]
-            words += ["--http-port" if role == "serve" else "--metrics-port", http_port]
+            # The dashboard's one port is HTTP.
+            if role != "dashboard":
+                words += ["--http-port" if role == "serve" else "--metrics-port", http_port]
         process = Process(name, self.arguments(*words, *options), self.directory, self.environment())
         self.settings = settings
         self.processes[name] = process

@@ -159,12 +159,13 @@ def test_roles_wait_for_a_broker_and_go_on_when_it_appears(make_cluster, tmp_pat
 
 def test_every_role_stops_when_asked_with_and_without_a_broker(make_cluster):
     without = make_cluster(settings={"kafka.bootstrap_servers": f"127.0.0.1:{free_port()}"})
-    names = ["ps0", "ps1", "joiner0", "trainer0", "serve"]
+    names = ["ps0", "ps1", "joiner0", "trainer0", "serve", "dashboard"]
     for name in names:
         without.start(name)
     for name in names:
         without.wait_until_listening(name)
     cluster = make_cluster().start_all()
+    cluster.start("dashboard")
     cluster.replay("--limit", 500)
     cluster.expect_exactly(500)
     for codes in (cluster.stop(), without.stop()):

@@ -32,7 +32,7 @@ def run_example(bootstrap_servers, log_directory):
     """Runs an example to its end, with ports of its own; gives what it printed, and its summary. Wants nothing left running."""
     def run(name, *words, expected=0, more=()):
         ports = {key: free_port() for key in (
-            "trainer.port", "joiner.port", "joiner.metrics_port", "serve.port", "serve.http_port", *more)}
+            "trainer.port", "joiner.port", "joiner.metrics_port", "serve.port", "serve.http_port", "dashboard.port", *more)}
         ports |= {key: free_ports(2) for key in ("ps.metrics_port",)}
         ports |= {"trainer.metrics_port": 0, "cluster.servers": f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}"}
         settings = [word for item in ports.items() for word in ("--set", "=".join(map(str, item)))]

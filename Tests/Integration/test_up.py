@@ -11,7 +11,7 @@ from cluster import SERVERS
 from processes import Process, free_port, free_ports, is_alive
 from waiting import wait_until
 
-ROLES = {"ps-0", "ps-1", "joiner", "trainer-0", "trainer-1", "serve-0"}
+ROLES = {"ps-0", "ps-1", "joiner", "trainer-0", "trainer-1", "serve-0", "dashboard"}
 
 
 @pytest.fixture
@@ -22,6 +22,7 @@ def up(make_cluster):
     cluster.settings["trainer.port"] = 0
     for key in ("ps.metrics_port", "trainer.metrics_port", "serve.http_port"):
         cluster.settings[key] = free_ports(2)
+    cluster.settings["dashboard.port"] = free_port()
     process = Process("up", cluster.arguments("up"), cluster.directory, cluster.environment())
     cluster.processes["up"] = process
     wait_until(lambda: set(children(process)) == ROLES, "every role is started", check=lambda: cluster.check_running("up"))
@@ -52,15 +53,19 @@ def children(process):
 
 def test_up_runs_a_whole_cluster_and_starts_again_what_ends(up):
     cluster, process = up
-    assert len(children(process)) == SERVERS + 4
+    assert len(children(process)) == SERVERS + 5
     for key, count in (("ps.metrics_port", SERVERS), ("trainer.metrics_port", 2), ("serve.http_port", 1)):
         for port in range(cluster.settings[key], cluster.settings[key] + count):
             assert http_client.get(port, "/health/live").status == 200, f"{key}, port {port}"
+    dashboard = cluster.settings["dashboard.port"]
+    watched = [process["id"] for process in http_client.get(dashboard, "/api/state").json["processes"]]
+    # trainer.port is 0 here: the trainers have no port to be asked at.
+    assert watched == ["joiner-0", "ps-0", "ps-1", "serve-0"]
     cluster.replay("--limit", 2_000)
     cluster.expect_exactly(2_000)
     before = children(process)
     assert all(map(is_alive, before.values()))
-    for name in ("joiner", "serve-0", "ps-1"):
+    for name in ("joiner", "serve-0", "ps-1", "dashboard"):
         os.kill(before[name], signal.SIGKILL)
         wait_until(lambda: children(process)[name] != before[name], f"{name} is started again")
     wait_until(lambda: answers(cluster, "serve"), "the replica answers again")

@@ -74,7 +74,8 @@ extension FreshetConfiguration {
       trainer: try TrainerSettings(root.section("trainer")), joiner: try JoinerSettings(root.section("joiner")),
       archive: try ArchiveConfiguration(root.section("archive")),
       gateway: try GatewayConfiguration(root.section("gateway")),
-      serving: try ServingSettings(root.section("serve")), model: try ModelSpec(root.section("model")), effective: [])
+      serving: try ServingSettings(root.section("serve")), dashboard: try DashboardSettings(root.section("dashboard")),
+      model: try ModelSpec(root.section("model")), effective: [])
     try root.finish()
     return configuration
   }

@@ -16,6 +16,7 @@ public struct FreshetConfiguration: Sendable {
   public var archive: ArchiveConfiguration
   public var gateway: GatewayConfiguration
   public var serving: ServingSettings
+  public var dashboard: DashboardSettings
   public var model: ModelSpec
   /// In the order of reading.
   public var effective: [EffectiveValue]

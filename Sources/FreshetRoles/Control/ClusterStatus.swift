@@ -93,28 +93,19 @@ public struct ClusterStatus: Sendable, Encodable {
     _ role: String, _ address: ServerAddress, _ configuration: FreshetConfiguration, wantsValidation: Bool,
     on group: any EventLoopGroup
   ) async -> (process: Process, validation: ValidationReport?) {
-    var process = Process(
-      role: role, address: address.description, isUp: false, error: nil, info: [:],
+    var process = Process(role: role, address: address.description, isUp: false, error: nil, info: [:],
       figures: RoleFigures(role: role, info: ""))
-    var client = RESPClientConfiguration.standard(
-      host: address.host, port: address.port, password: configuration.cluster.password)
-    client.connectTimeoutMs = 2_000
+    let probe = ProcessProbe(
+      address, password: configuration.cluster.password, wantsValidation: wantsValidation, replyTimeoutMs: 30_000,
+      on: group)
     do {
-      let connection = try await RESPConnection.connect(client, on: group)
-      var validation: ValidationReport?
-      do {
-        let info = try await connection.command(["INFO"]).text ?? ""
-        process.info = parse(info: info)
-        process.figures = RoleFigures(role: role, info: info)
-        process.isUp = true
-        if wantsValidation, let blob = try await connection.command(["METRICS"]).buffer {
-          validation = try blob.withUnsafeReadableBytes { try ValidationReport(decoding: $0) }
-        }
-      } catch {
-        process.error = "\(error)"
-      }
-      await connection.close()
-      return (process, validation)
+      let answer = try await probe.ask()
+      await probe.close()
+      process.info = answer.info
+      process.figures = RoleFigures(role: role, info: answer.text)
+      process.isUp = true
+      process.error = answer.validationFailure
+      return (process, answer.validation)
     } catch {
       process.error = "\(error)"
       return (process, nil)
