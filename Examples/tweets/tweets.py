@@ -77,7 +77,9 @@ class Tweets:
     def make_topic(self):
         """With the cluster's number of partitions: a broker that makes topics by itself may choose another."""
         admin = AdminClient({"bootstrap.servers": self.example.bootstrap_servers})
-        admin.create_topics([NewTopic(self.topic, num_partitions=self.partitions, replication_factor=1)])[self.topic].result(30)
+        topic = NewTopic(
+            self.topic, num_partitions=self.partitions, replication_factor=self.cluster.configuration["kafka"]["replication_factor"])
+        admin.create_topics([topic])[self.topic].result(30)
 
     # MARK: - Killing
 

@@ -32,7 +32,8 @@ def run_example(bootstrap_servers, log_directory):
     def run(name, *words, expected=0):
         ports = {key: free_port() for key in ("trainer.port", "joiner.port", "joiner.metrics_port", "serve.port", "serve.http_port")}
         ports |= {key: free_ports(2) for key in ("ps.metrics_port",)}
-        ports |= {"archive.port": free_ports(2), "archive.metrics_port": 0, "trainer.metrics_port": 0, "cluster.servers": f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}"}
+        ports |= {"archive.port": free_ports(2), "archive.metrics_port": 0, "trainer.metrics_port": 0}
+        ports |= {"cluster.servers": f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}"}
         settings = [word for item in ports.items() for word in ("--set", "=".join(map(str, item)))]
         output = log_directory / name
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("FRESHET_", "AWS_"))}
@@ -121,7 +122,7 @@ def test_a_tweet_is_a_function_of_seed_and_number_in_the_form_of_the_filtered_st
         assert set(tweet) == {"data", "includes", "matching_rules"}
         assert [user["id"] for user in tweet["includes"]["users"]] == [data["author_id"]]
         assert tweet["matching_rules"][0]["tag"] == data["entities"]["hashtags"][0]["tag"]
-        assert [text[tag["start"]:tag["end"]] for tag in data["entities"]["hashtags"]] == [f"#{tag['tag']}" for tag in data["entities"]["hashtags"]]
+        assert all(text[tag["start"]:tag["end"]] == f"#{tag['tag']}" for tag in data["entities"]["hashtags"])
     # The meaning of the first rule flips in the middle, that of the others does not.
     later = tweets_world.World(3, 10_000, 1_700_000_000_000)
     for number in range(600, 900):
