@@ -177,7 +177,10 @@ def main():
         if arguments.keep and done:
             pids = " ".join(str(pid) for pid in (cluster.process.pid, arguments.broker_pid) if pid)
             cluster.stopping.set()
-            say(f"left running; stop with: kill {pids}")
+            # `freshet` finds the cluster's ports in Config/cluster.yaml; the broker's is another each time.
+            settings = " ".join(f"--set {key}={value}" for key, value in topics.items())
+            say(f"left running; for commands that write to it: export FRESHET_KAFKA_BOOTSTRAP_SERVERS={os.environ['FRESHET_KAFKA_BOOTSTRAP_SERVERS']}"
+                + (f"\n  and give them: {settings}" if settings else "") + f"\nstop with: kill {pids}")
         else:
             cluster.stop()
 
