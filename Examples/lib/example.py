@@ -105,6 +105,8 @@ class Example:
         self.started = time.monotonic()
         self.shown = 0.0
         self.impressions = 0
+        # Impressions that were learned or left out when that was last asked for.
+        self.known = 0
         self.actions = []
 
     def run(self, body):
@@ -169,6 +171,18 @@ class Example:
         task, replicas = self.cluster.wait_until(is_close, f"no more than {maximum_lead:,} impressions wait", 120)
         self.shown = time.monotonic() - self.started
         self.show(task, replicas[0], more())
+
+    def wait_until_recent(self, waiting, seconds=120):
+        """Until no more than so many impressions are neither learned nor left out, so that scores are those of a live system."""
+        least = self.impressions - waiting
+        if least <= self.known:
+            return
+
+        def is_recent():
+            status = self.cluster.status()
+            self.known = status[0]["examples"] + self.joined()["negatives_dropped"] if status else self.known
+            return self.known >= least
+        self.cluster.wait_until(is_recent, f"{least:,} impressions are learned", seconds)
 
     def show(self, task, replica, more):
         def number(value):

@@ -1,47 +1,47 @@
 -- The archive as tables of Athena (engine version 3) or Trino with Hive. One statement at a time; put your bucket in place of BUCKET.
 --
--- s3://BUCKET/plain and s3://BUCKET/plain-lines are copies by Examples/warehouse/recode: the decompressor of Trino, from which
--- Athena's engine is made, refuses the archive's own files ("Invalid magic prefix: 184d2a5a"), which begin with a skippable frame.
+-- s3://BUCKET/archive is `archive.store`, s3://BUCKET/lines a copy of what `freshet archive export --out lines` wrote:
+--   aws s3 sync lines s3://BUCKET/lines
 --
 -- Partitions are projected from `date=…` in the names: no crawler, no MSCK REPAIR. Set the first day of the range to that of the archive.
 
 CREATE EXTERNAL TABLE IF NOT EXISTS features_files (`partition` int, `offset` bigint, `time` bigint, `key` string, `value` string)
 PARTITIONED BY (`date` string)
 ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'
-LOCATION 's3://BUCKET/plain/topics/features/'
+LOCATION 's3://BUCKET/archive/topics/features/'
 TBLPROPERTIES (
   'projection.enabled' = 'true', 'projection.date.type' = 'date', 'projection.date.format' = 'yyyy-MM-dd',
   'projection.date.range' = '2026-01-01,NOW', 'projection.date.interval' = '1', 'projection.date.interval.unit' = 'DAYS',
-  'storage.location.template' = 's3://BUCKET/plain/topics/features/date=${date}');
+  'storage.location.template' = 's3://BUCKET/archive/topics/features/date=${date}');
 
 CREATE EXTERNAL TABLE IF NOT EXISTS actions_files (`partition` int, `offset` bigint, `time` bigint, `key` string, `value` string)
 PARTITIONED BY (`date` string)
 ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'
-LOCATION 's3://BUCKET/plain/topics/actions/'
+LOCATION 's3://BUCKET/archive/topics/actions/'
 TBLPROPERTIES (
   'projection.enabled' = 'true', 'projection.date.type' = 'date', 'projection.date.format' = 'yyyy-MM-dd',
   'projection.date.range' = '2026-01-01,NOW', 'projection.date.interval' = '1', 'projection.date.interval.unit' = 'DAYS',
-  'storage.location.template' = 's3://BUCKET/plain/topics/actions/date=${date}');
+  'storage.location.template' = 's3://BUCKET/archive/topics/actions/date=${date}');
 
 CREATE EXTERNAL TABLE IF NOT EXISTS items_files (`partition` int, `offset` bigint, `time` bigint, `key` string, `value` string)
 PARTITIONED BY (`date` string)
 ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'
-LOCATION 's3://BUCKET/plain/topics/items/'
+LOCATION 's3://BUCKET/archive/topics/items/'
 TBLPROPERTIES (
   'projection.enabled' = 'true', 'projection.date.type' = 'date', 'projection.date.format' = 'yyyy-MM-dd',
   'projection.date.range' = '2026-01-01,NOW', 'projection.date.interval' = '1', 'projection.date.interval.unit' = 'DAYS',
-  'storage.location.template' = 's3://BUCKET/plain/topics/items/date=${date}');
+  'storage.location.template' = 's3://BUCKET/archive/topics/items/date=${date}');
 
 CREATE EXTERNAL TABLE IF NOT EXISTS examples_files (
   `partition` int, `offset` bigint, `time` bigint, request string, event_time bigint, action_time bigint, weight double,
   negative_rate double, origin string, labels string)
 PARTITIONED BY (`date` string)
 ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'
-LOCATION 's3://BUCKET/plain-lines/topics/examples/'
+LOCATION 's3://BUCKET/lines/topics/examples/'
 TBLPROPERTIES (
   'projection.enabled' = 'true', 'projection.date.type' = 'date', 'projection.date.format' = 'yyyy-MM-dd',
   'projection.date.range' = '2026-01-01,NOW', 'projection.date.interval' = '1', 'projection.date.interval.unit' = 'DAYS',
-  'storage.location.template' = 's3://BUCKET/plain-lines/topics/examples/date=${date}');
+  'storage.location.template' = 's3://BUCKET/lines/topics/examples/date=${date}');
 
 CREATE OR REPLACE VIEW features AS
 SELECT

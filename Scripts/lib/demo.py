@@ -17,7 +17,6 @@ import redis
 
 from local_cluster import LocalCluster, names_of_their_own
 
-CONFIGURATION = "Config/cluster.yaml"
 OUTPUT = ".freshet/demo"
 TRAINERS, REPLICAS = 2, 2
 # The last ratings go at this pace: freshness says something only while nothing waits in line, and it is that of the last 5 s.
@@ -104,21 +103,22 @@ def show_progress(status, learned, total, seconds):
         f"recently {number(task.get('auc_recent'))}   freshness p50 {fresh + ' ms' if fresh else '-'}")
 
 
-def show_scores(directory):
+def show_scores(cluster, directory):
     """A few live answers of the first replica, by an ordinary Redis client and by HTTP."""
     names = titles(directory)
-    client = redis.Redis(port=7000, protocol=3, decode_responses=True)
+    model, serve = cluster.configuration["model"]["name"], cluster.configuration["serve"]
+    client = redis.Redis(port=serve["port"], protocol=3, decode_responses=True)
     movies = [movie for movie in ("1193", "661", "914", "2858", "1") if movie in names][:3] or list(names)[:3]
-    command = ["SCORE", "movielens", "user_id=1", "CANDIDATES", "item_id", *movies]
-    say(f"\nredis-cli -p 7000 {' '.join(command)}")
+    command = ["SCORE", model, "user_id=1", "CANDIDATES", "item_id", *movies]
+    say(f"\nredis-cli -p {serve['port']} {' '.join(command)}")
     for movie, score in zip(movies, client.execute_command(*command)):
         say(f"  {float(score):.4f}  {movie:>5}  {names.get(movie, '')}")
-    address, body = "localhost:8080/v1/models/movielens:predict", {"inputs": {"user_id": 1, "item_id": movies}}
+    address, body = f"localhost:{serve['http_port']}/v1/models/{model}:predict", {"inputs": {"user_id": 1, "item_id": movies}}
     say(f"curl {address} -d '{json.dumps(body)}'")
     with urllib.request.urlopen(f"http://{address}", json.dumps(body).encode(), timeout=10) as reply:
         say(f"  {reply.read().decode()}")
-    command = ["RECOMMEND", "movielens", "user_id=1", "TOPK", "5"]
-    say(f"redis-cli -p 7000 {' '.join(command)}")
+    command = ["RECOMMEND", model, "user_id=1", "TOPK", "5"]
+    say(f"redis-cli -p {serve['port']} {' '.join(command)}")
     answer = client.execute_command(*command)
     for movie, score in zip(answer[::2], answer[1::2]):
         say(f"  {float(score):.4f}  {movie:>5}  {names.get(str(movie), '')}")
@@ -131,6 +131,8 @@ def main():
     parser.add_argument("--limit", type=int)
     parser.add_argument("--broker-pid", type=int, default=0)
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--config", default="Config/cluster.yaml")
+    parser.add_argument("--set", action="append", default=[])
     arguments = parser.parse_args()
     total = count_ratings(arguments.data)
     total = min(total, arguments.limit or total)
@@ -140,7 +142,8 @@ def main():
         topics = names_of_their_own(f"freshet-demo-{int(time.time())}-")
     # So that `finally` below runs: a demo that is told to stop leaves nothing behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    cluster = LocalCluster("demo", arguments.binary, CONFIGURATION, OUTPUT, topics, TRAINERS, REPLICAS)
+    settings = topics | dict(item.split("=", 1) for item in arguments.set)
+    cluster = LocalCluster("demo", arguments.binary, arguments.config, OUTPUT, settings, TRAINERS, REPLICAS)
     say(f"demo: {total:,} ratings through {os.environ['FRESHET_KAFKA_BOOTSTRAP_SERVERS']}; "
         f"2 parameter servers, 1 joiner, {TRAINERS} trainers, {REPLICAS} replicas; logs in {OUTPUT}/")
     cluster.start()
@@ -153,7 +156,7 @@ def main():
         task, replicas = status
         freshness = {key: max(float(info[f"recent_{key}_ms"]) for info in replicas if f"recent_{key}_ms" in info)
                      for key in ("p50", "p99")} if any("recent_p99_ms" in info for info in replicas) else {}
-        show_scores(arguments.data)
+        show_scores(cluster, arguments.data)
         summary = {
             "examples": task["examples"], "auc": task["auc"], "auc_last_half": task["auc_last_half"],
             "logloss": task["logloss"], "calibration": task["calibration"], "auc_error_bound": task["auc_error_bound"],
@@ -176,7 +179,10 @@ def main():
         if arguments.keep and done:
             pids = " ".join(str(pid) for pid in (cluster.process.pid, arguments.broker_pid) if pid)
             cluster.stopping.set()
-            say(f"left running; stop with: kill {pids}")
+            # `freshet` finds the cluster's ports in Config/cluster.yaml; the broker's is another each time.
+            settings = " ".join(f"--set {key}={value}" for key, value in topics.items())
+            say(f"left running; for commands that write to it: export FRESHET_KAFKA_BOOTSTRAP_SERVERS={os.environ['FRESHET_KAFKA_BOOTSTRAP_SERVERS']}"
+                + (f"\n  and give them: {settings}" if settings else "") + f"\nstop with: kill {pids}")
         else:
             cluster.stop()
 

@@ -135,6 +135,19 @@ import Testing
     #expect((json?["problems"] as? [String])?.count == 2)
   }
 
+  @Test func aCheckOfADirectoryThatIsNotThereIsAReportWithAProblem() throws {
+    func configuration(_ overrides: [String: String]) throws -> FreshetConfiguration {
+      try FreshetConfiguration.parse(
+        ConfigurationTests.shipped, file: "c.yaml", overrides: overrides, environment: [:])
+    }
+    let nowhere = directory + "/nowhere"
+    let report = try ArchiveCheck(configuration(["archive.store": nowhere]), topics: []).run()
+    #expect(report.problems.count == 1 && report.problems[0].contains(nowhere))
+    let json = try JSONSerialization.jsonObject(with: Data(report.json.utf8)) as? [String: Any]
+    #expect((json?["partitions"] as? [Any])?.isEmpty == true && json?["problems"] as? [String] == report.problems)
+    #expect(throws: UsageError.self) { try ArchiveCheck(configuration([:]), topics: []) }
+  }
+
   @Test func examplesOfAnotherModelAreRefused() throws {
     var other = configuration.model
     other.denseFeatures = []

@@ -1,5 +1,6 @@
 """The examples of people who have data: their programs as their `run` scripts start them, on a slice of made-up data."""
 
+import csv
 import json
 import os
 import random
@@ -12,19 +13,21 @@ import duckdb
 import pytest
 
 from example_data import write_clicks, write_listens
-from processes import ROOT, free_port, free_ports, is_alive, listens, program
+from processes import FIXTURE, ROOT, free_port, free_ports, is_alive, listens, program
 from waiting import wait_until
 
-for folder in ("lib", "lastfm", "criteo", "pins"):
+for folder in ("lib", "lastfm", "criteo", "pins", "tweets"):
     sys.path.insert(0, str(ROOT / "Examples" / folder))
 
 import batch  # noqa: E402
 import criteo  # noqa: E402
 import emulator  # noqa: E402
 import listens as lastfm_listens  # noqa: E402
+import ngrams  # noqa: E402
 import quality  # noqa: E402
 import warehouse  # noqa: E402
 import windows  # noqa: E402
+import world as tweets_world  # noqa: E402
 
 
 @pytest.fixture
@@ -34,7 +37,8 @@ def run_example(bootstrap_servers, log_directory):
         ports = {key: free_port() for key in (
             "trainer.port", "joiner.port", "joiner.metrics_port", "serve.port", "serve.http_port", "dashboard.port", *more)}
         ports |= {key: free_ports(2) for key in ("ps.metrics_port",)}
-        ports |= {"trainer.metrics_port": 0, "cluster.servers": f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}"}
+        ports |= {"archive.port": free_ports(2), "archive.metrics_port": 0, "trainer.metrics_port": 0}
+        ports |= {"cluster.servers": f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}"}
         settings = [word for item in ports.items() for word in ("--set", "=".join(map(str, item)))]
         output = log_directory / name
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("FRESHET_", "AWS_"))}
@@ -186,11 +190,85 @@ def test_criteo_predicts_clicks_of_rows_that_it_has_not_seen(run_example, tmp_pa
     assert summary["progressive"]["auc_last_half"] > 0.7
 
 
+def test_tweets_are_in_topic_and_archive_once_whatever_is_killed_and_learning_on_beats_a_frozen_model(run_example):
+    done, summary = run_example("tweets", "--tweets", 4_000, "--rate", 1_500)
+    # That each tweet is in the topic once, and each offset in the files, is what the example itself fails for.
+    assert [kill["what"] for kill in summary["killed"]] == ["producer", "archive"]
+    assert 0 < summary["killed"][0]["tweets_in_topic"] < 4_000
+    assert summary["examples"] == 4_000
+    offsets = {(topic, partition): row for topic, partition, *row in summary["offsets"]}
+    assert len(offsets) == 8
+    assert all(rows == offsets == different == tweets for rows, offsets, different, tweets in offsets.values())
+    assert sum(row[0] for (topic, _), row in offsets.items() if topic == "tweets") == summary["tweets_by_minute"] == 4_000
+    assert sum(row[0] for row in offsets.values()) == summary["records_archived"]
+    assert summary["hashtags"][0][0] == "trains"
+    # So few tweets teach little; but the one learns what the other cannot know.
+    figures = summary["after_the_flip"]
+    assert figures["flipped"]["online"] > figures["flipped"]["frozen"] + 0.05
+    assert figures["all"]["frozen"] < figures["all"]["online"] < figures["all"]["limit"]
+    assert "producer killed (kill -9)" in done.stdout
+
+
+def test_a_tweet_is_a_function_of_seed_and_number_in_the_form_of_the_filtered_stream():
+    world = tweets_world.World(3, 1_000, 1_700_000_000_000)
+    again = tweets_world.World(3, 1_000, 1_700_000_000_000)
+    tweets = [world.tweet(number) for number in range(1_000)]
+    assert tweets[::-1] == [again.tweet(number) for number in reversed(range(1_000))]
+    ids = [int(tweet["data"]["id"]) for tweet in tweets]
+    assert ids == sorted(set(ids))
+    for number, tweet in enumerate(tweets):
+        data, text = tweet["data"], tweet["data"]["text"]
+        assert tweets_world.index_of(data["id"], world.start_ms) == number
+        assert set(tweet) == {"data", "includes", "matching_rules"}
+        assert [user["id"] for user in tweet["includes"]["users"]] == [data["author_id"]]
+        assert tweet["matching_rules"][0]["tag"] == data["entities"]["hashtags"][0]["tag"]
+        assert all(text[tag["start"]:tag["end"]] == f"#{tag['tag']}" for tag in data["entities"]["hashtags"])
+    # The meaning of the first rule flips in the middle, that of the others does not.
+    later = tweets_world.World(3, 10_000, 1_700_000_000_000)
+    for number in range(600, 900):
+        (_, after, _), (tweet, before, _) = world.draw(number), later.draw(number)
+        assert (after == before) == (tweet["matching_rules"][0]["tag"] != "trains")
+
+
+def test_ngrams_are_words_pairs_and_pieces_each_once():
+    assert ngrams.fields("So good, SO good #now") == {
+        "words": ["so", "good", "#now"], "bigrams": ["so good", "good so", "good #now"],
+        "pieces": [" so ", " goo", "good", "ood ", " #no", "#now", "now "]}
+    assert ngrams.fields("") == {"words": [], "bigrams": [], "pieces": []}
+    assert max(map(len, ngrams.fields(" ".join(map(str, range(1_000)))).values())) == 255
+
+
+def test_movielens_joins_every_example_with_its_film_in_the_warehouse(run_example):
+    _, summary = run_example("movielens", "--data", FIXTURE, "--limit", 4_000, "--least-ratings", 20)
+    assert summary["examples"] == summary["ratings"] == 4_000
+    topics = {row["topic"]: row for row in summary["offsets"]}
+    for topic in ("features", "actions"):
+        assert topics[topic]["rows"] == topics[topic]["offsets"] == 4_000
+    assert topics["items"]["rows"] == topics["items"]["offsets"] == summary["movies"]
+    assert topics["examples"]["rows"] == 4_000 == topics["examples"]["offsets"] - topics["examples"]["without_record"]
+    assert all(row["duplicates"] == 0 for row in topics.values())
+    assert summary["join"][0]["examples"] == summary["join"][0]["with_film"] == 4_000
+    # By the same files, read without Freshet and without SQL.
+    rated = sorted((int(row[3]), int(row[0]), int(row[1]), float(row[2])) for row in list(
+        csv.reader(open(FIXTURE / "ratings.csv", encoding="utf-8")))[1:])[:4_000]
+    genres = {int(row[0]): row[2].split("|") for row in list(csv.reader(open(FIXTURE / "movies.csv", encoding="utf-8")))[1:]}
+    liked = [rating >= 4 for *_, movie, rating in rated if "Horror" in genres[movie]]
+    horror = next(row for row in summary["genres"] if row["genre"] == "Horror")
+    assert horror["examples"] == len(liked) and horror["liked"] == pytest.approx(sum(liked) / len(liked), abs=6e-4)
+    assert summary["quality"][0]["ratings"] == 2_000
+    assert summary["quality"][0]["liked"] == sum(rating >= 4 for *_, rating in rated[2_000:])
+    assert summary["quality"][0]["auc"] > 0.55
+    best = [row["shrunk_mean"] for row in summary["films"]]
+    assert len(best) == 10 and best == sorted(best, reverse=True) and min(row["ratings"] for row in summary["films"]) >= 20
+
+
 @pytest.mark.parametrize(("name", "file", "text", "message"), [
     ("criteo", "train.csv", "0\t1\t2\n", "train.csv:1: not a label of 0 or 1 and 39 columns"),
     ("criteo", "other.csv", "", "has neither train.csv nor train.txt"),
     ("lastfm", "user_artists.dat", "userID\tartistID\tweight\r\n2 51 7\r\n", "user_artists.dat:2: no tab-separated row"),
     ("lastfm", "artists.dat", "", "user_artists.dat"),
+    ("movielens", "ratings.dat", "1::2::3\n", "ratings.dat:1: 3 columns, 4 expected"),
+    ("movielens", "other.csv", "", "has neither ratings.dat nor ratings.csv"),
 ])
 def test_data_in_another_form_is_an_error_that_names_the_place(run_example, tmp_path, name, file, text, message):
     (tmp_path / file).write_text(text, newline="")

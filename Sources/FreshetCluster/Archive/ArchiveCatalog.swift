@@ -29,13 +29,30 @@ public struct ArchiveCatalog: Sendable {
   public static func open(
     _ file: ArchiveFileName, in store: any FileStore, compressor: any BlockCompressor
   ) throws(ArchiveError) -> ArchiveFileReader {
-    let reader: any FileStoreReader
+    try ArchiveFileReader(
+      file, data: try source(file.name, in: store), sections: try sections(of: file, in: store), compressor: compressor)
+  }
+
+  private static func source(_ name: String, in store: any FileStore) throws(ArchiveError) -> ArchiveSource {
     do throws(FileStoreError) {
-      reader = try store.open(file.name)
+      return ArchiveSource(name: name, reader: try store.open(name))
     } catch {
       throw ArchiveError(error)
     }
-    return try ArchiveFileReader(name: file.name, reader: reader, compressor: compressor)
+  }
+
+  /// nil if they lie between the file's data.
+  private static func sections(
+    of file: ArchiveFileName, in store: any FileStore
+  ) throws(ArchiveError) -> ArchiveSource? {
+    guard let name = file.sectionsName else { return nil }
+    do throws(FileStoreError) {
+      return ArchiveSource(name: name, reader: try store.open(name))
+    } catch {
+      // They were there before the file was.
+      guard error.kind == .notFound else { throw ArchiveError(error) }
+      throw ArchiveError(.malformed, "\(file.name): its sections are missing, \(name)")
+    }
   }
 
   /// Reads a file to its end, and with that proves that it is whole.

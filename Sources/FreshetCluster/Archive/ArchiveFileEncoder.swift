@@ -1,6 +1,6 @@
 import FreshetCore
 
-/// Writes one file of an archive, piece by piece: what is in `output` goes to the store in order.
+/// Writes one file of an archive, piece by piece: what is in `output` goes to the store in order, `sections` at the end.
 ///
 /// The bytes are a function of the header, the records, the compressor and `blockBytes`.
 struct ArchiveFileEncoder {
@@ -21,6 +21,8 @@ struct ArchiveFileEncoder {
   private(set) var newestTime = UnixTime(milliseconds: .min)
   /// What is to be written next; the caller empties it.
   private(set) var output: BinaryWriter
+  /// What belongs into the file `header.name.sectionsName`; empty if sections lie between the data. Some 52 bytes a block.
+  private(set) var sections: BinaryWriter
 
   /// - Parameter blockBytes: A block ends with the record that fills it to this; above 0.
   init(header: ArchiveHeader, compressor: any BlockCompressor, blockBytes: Int) {
@@ -32,10 +34,9 @@ struct ArchiveFileEncoder {
     self.blockBytes = blockBytes
     checksums = BinaryWriter(capacity: 64)
     output = BinaryWriter(capacity: 256)
-    let checksum = ArchiveSection.write(
-      .header, contentBytes: ArchiveSection.headerFixedBytes + 2 + topic.count + ArchiveSection.checksumBytes,
-      into: &output
-    ) { writer in
+    sections = BinaryWriter(capacity: 0)
+    write(.header, contentBytes: ArchiveSection.headerFixedBytes + 2 + topic.count + ArchiveSection.checksumBytes) {
+      writer in
       ArchiveSection.signature.withUnsafeBytes { writer.write($0) }
       writer.write(ArchiveSection.version)
       writer.write(header.content.rawValue)
@@ -47,8 +48,17 @@ struct ArchiveFileEncoder {
       writer.write(header.firstTime.milliseconds)
       writer.write(shortText: header.topic)
     }
+  }
+
+  private mutating func write(
+    _ kind: ArchiveSection.Kind, contentBytes: Int, _ body: (inout BinaryWriter) -> Void
+  ) {
+    let checksum =
+      header.name.sectionsName == nil
+      ? ArchiveSection.write(kind, contentBytes: contentBytes, into: &output, body)
+      : ArchiveSection.write(kind, contentBytes: contentBytes, into: &sections, body)
     checksums.write(checksum)
-    fileBytes = output.count
+    fileBytes += 8 + contentBytes
   }
 
   mutating func takeOutput() -> [UInt8] {
@@ -94,41 +104,41 @@ struct ArchiveFileEncoder {
   private mutating func closeBlock() {
     guard blockRecords > 0 else { return }
     let stored = block.bytes.withUnsafeBytes { compressor.compress($0) }
-    let start = output.count
-    let checksum = ArchiveSection.write(.block, contentBytes: ArchiveSection.blockContentBytes, into: &output) {
-      writer in
-      writer.write(blocks)
-      writer.write(blockRecords)
-      writer.write(UInt32(block.count))
+    let (number, records, rawCount, first) = (blocks, blockRecords, UInt32(block.count), blockFirst)
+    write(.block, contentBytes: ArchiveSection.blockContentBytes) { writer in
+      writer.write(number)
+      writer.write(records)
+      writer.write(rawCount)
       writer.write(UInt32(stored.count))
-      writer.write(blockFirst)
+      writer.write(first)
       writer.write(stored.withUnsafeBytes { Hashing.xxh3($0) })
     }
     stored.withUnsafeBytes { output.write($0) }
-    checksums.write(checksum)
-    fileBytes += output.count - start
+    fileBytes += stored.count
     rawBytes += block.count
     blocks += 1
     blockRecords = 0
     block.removeAll()
   }
 
-  /// Closes the file; what is left to be written is in `output`.
+  /// Closes the file; what is left to be written is in `output`, and `sections` are complete.
   /// - Precondition: There is a record.
   mutating func finish() -> ArchiveFooter {
     precondition(records > 0)
     closeBlock()
     let size = fileBytes + 8 + ArchiveSection.footerContentBytes
     let whole = checksums.bytes.withUnsafeBytes { Hashing.xxh3($0) }
-    _ = ArchiveSection.write(.footer, contentBytes: ArchiveSection.footerContentBytes, into: &output) { writer in
+    let footer = ArchiveFooter(records: records, last: last, newestTime: newestTime, rawBytes: rawBytes)
+    let blocks = blocks
+    write(.footer, contentBytes: ArchiveSection.footerContentBytes) { writer in
       writer.write(blocks)
-      writer.write(UInt64(records))
-      writer.write(last.value)
-      writer.write(newestTime.milliseconds)
-      writer.write(UInt64(rawBytes))
+      writer.write(UInt64(footer.records))
+      writer.write(footer.last.value)
+      writer.write(footer.newestTime.milliseconds)
+      writer.write(UInt64(footer.rawBytes))
       writer.write(UInt64(size))
       writer.write(whole)
     }
-    return ArchiveFooter(records: records, last: last, newestTime: newestTime, rawBytes: rawBytes)
+    return footer
   }
 }

@@ -2,9 +2,9 @@ import FreshetCore
 
 /// What the data of an archive's file is, once its frames are decompressed.
 public enum ArchiveContent: UInt8, Sendable, CaseIterable {
-  /// Records as Kafka had them, key, value, offset and time.
+  /// Records as Kafka had them, key, value, offset and time; sections lie between the data.
   case records = 0
-  /// One JSON object a line.
+  /// One JSON object a line, and nothing else in the file; its sections are in another one.
   case jsonLines = 1
 
   public var fileSuffix: String {
@@ -36,10 +36,22 @@ public struct ArchiveFileName: Hashable, Sendable {
   /// What the names of all files of a topic begin with.
   public static func prefix(topic: String) -> String { "topics/\(topic)/" }
 
-  public var name: String {
+  public var name: String { "\(Self.prefix(topic: topic))\(stem)\(content.fileSuffix)" }
+
+  /// The file that has the sections of this one; nil if they lie between its data.
+  ///
+  /// Not below `topics/`: other programs read everything there.
+  public var sectionsName: String? {
+    switch content {
+    case .records: nil
+    case .jsonLines: "sections/\(topic)/\(stem).sections"
+    }
+  }
+
+  private var stem: String {
     let digits = String(first.value)
     let padded = String(repeating: "0", count: max(0, 10 - digits.count)) + digits
-    return "\(Self.prefix(topic: topic))date=\(day)/\(topic)+\(partition)+\(padded)\(content.fileSuffix)"
+    return "date=\(day)/\(topic)+\(partition)+\(padded)"
   }
 
   /// nil if it is not the name of such a file.

@@ -67,40 +67,43 @@ public struct ArchiveBlock: Sendable {
 ///
 /// Memory is bounded by the largest block (`ArchiveSection.maximumBlockBytes`), whatever the bytes say.
 public struct ArchiveFileReader {
-  private let name: String
-  private let reader: any FileStoreReader
+  /// Where header, blocks' heads and footer are; the same as `data` if they lie between the data.
+  private let sections: ArchiveSource
+  private let data: ArchiveSource
   private let compressor: any BlockCompressor
   public let header: ArchiveHeader
   /// Once everything has been read.
   public private(set) var footer: ArchiveFooter?
   private var checksums = BinaryWriter(capacity: 64)
-  private var position = 0
+  /// So far, of sections and data.
+  private var fileBytes = 0
   private var blocks: UInt32 = 0
   private var records = 0
   private var rawBytes = 0
   private var last = Offset.none
 
-  /// - Parameter name: As in the store; the header has to agree with it.
-  public init(
-    name: String, reader: any FileStoreReader, compressor: any BlockCompressor
+  /// Reads the header, which has to agree with the file's name.
+  /// - Parameter sections: The file's sections if they are a file of their own; nil if they lie between its data.
+  init(
+    _ file: ArchiveFileName, data: ArchiveSource, sections: ArchiveSource?, compressor: any BlockCompressor
   ) throws(ArchiveError) {
-    self.name = name
-    self.reader = reader
+    self.data = data
+    self.sections = sections ?? data
     self.compressor = compressor
-    var source = ArchiveSource(name: name, reader: reader)
-    let section = try source.section(at: 0)
+    let source = self.sections
+    let section = try source.section()
     guard section.kind == .header else { throw source.malformed("it does not begin with a header", at: 0) }
-    header = try source.parse(section, at: 0) { (reader) throws(MalformedBlob) in
+    header = try source.parse(section) { (reader) throws(MalformedBlob) in
       try Self.header(&reader, fileBytes: section.bytes.count)
     }
     guard header.codec == 0 || header.codec == compressor.formatCode else {
       throw source.malformed("blocks of codec \(header.codec), which is not known here", at: 0)
     }
-    guard name.hasSuffix(header.name.name) else {
+    guard header.name == file else {
       throw source.malformed("its header says \(header.name.name)", at: 0)
     }
     checksums.write(section.checksum)
-    position = section.bytes.count
+    fileBytes = section.bytes.count
   }
 
   private static func header(_ reader: inout BinaryReader, fileBytes: Int) throws(MalformedBlob) -> ArchiveHeader {
@@ -128,32 +131,32 @@ public struct ArchiveFileReader {
   /// The next block; nil once the footer has been read and agrees with everything before it.
   public mutating func next() throws(ArchiveError) -> ArchiveBlock? {
     guard footer == nil else { return nil }
-    var source = ArchiveSource(name: name, reader: reader)
-    let section = try source.section(at: position)
+    let section = try sections.section()
     switch section.kind {
-    case .header: throw source.malformed("a second header", at: position)
+    case .header: throw sections.malformed("a second header", at: section.start)
     case .block:
-      let head = try source.parse(section, at: position) { (reader) throws(MalformedBlob) in
+      let head = try sections.parse(section) { (reader) throws(MalformedBlob) in
         ArchiveBlockHead(
           number: try reader.read(), records: try reader.read(), rawBytes: try reader.read(),
           storedBytes: try reader.read(), first: try reader.read(), checksum: try reader.read())
       }
-      return try block(head, section, &source)
+      return try block(head, section)
     case .footer:
-      footer = try finish(section, &source)
+      footer = try finish(section)
       return nil
     }
   }
 
   private mutating func block(
-    _ head: ArchiveBlockHead, _ section: ArchiveSource.Section, _ source: inout ArchiveSource
+    _ head: ArchiveBlockHead, _ section: ArchiveSource.Section
   ) throws(ArchiveError) -> ArchiveBlock {
     guard head.number == blocks, head.records > 0, head.rawBytes <= ArchiveSection.maximumBlockBytes,
       head.storedBytes <= ArchiveSection.maximumBlockBytes
-    else { throw source.malformed("block \(head.number) is out of place", at: position) }
-    let stored = try source.read(Int(head.storedBytes), at: position + section.bytes.count)
+    else { throw sections.malformed("block \(head.number) is out of place", at: section.start) }
+    let start = data.position
+    let stored = try data.read(Int(head.storedBytes))
     guard stored.withUnsafeBytes({ Hashing.xxh3($0) }) == head.checksum else {
-      throw source.malformed("the checksum of block \(head.number) does not match", at: position)
+      throw data.malformed("the checksum of block \(head.number) does not match", at: start)
     }
     let raw: [UInt8]
     do throws(MalformedBlob) {
@@ -163,29 +166,27 @@ public struct ArchiveFileReader {
           : try compressor.decompress(bytes, count: Int(head.rawBytes))
       }
     } catch {
-      throw source.malformed(error.description, at: position)
+      throw data.malformed(error.description, at: start)
     }
     let block = ArchiveBlock(
-      content: header.content, records: Int(head.records), first: Offset(head.first), raw: raw, file: name)
+      content: header.content, records: Int(head.records), first: Offset(head.first), raw: raw, file: data.name)
     guard blocks > 0 || block.first == header.first else {
-      throw source.malformed("its first record is \(block.first)", at: position)
+      throw sections.malformed("its first record is \(block.first)", at: section.start)
     }
     last = try block.check(after: last)
     checksums.write(section.checksum)
-    position += section.bytes.count + stored.count
+    fileBytes += section.bytes.count + stored.count
     blocks += 1
     records += block.records
     rawBytes += raw.count
     return block
   }
 
-  private func finish(
-    _ section: ArchiveSource.Section, _ source: inout ArchiveSource
-  ) throws(ArchiveError) -> ArchiveFooter {
-    let size = position + section.bytes.count
+  private func finish(_ section: ArchiveSource.Section) throws(ArchiveError) -> ArchiveFooter {
+    let size = fileBytes + section.bytes.count
     let (checksums, blocks, records, rawBytes) = (checksums, blocks, records, rawBytes)
     let last = header.content == .records ? last : nil
-    let footer = try source.parse(section, at: position) { (reader) throws(MalformedBlob) in
+    let footer = try sections.parse(section) { (reader) throws(MalformedBlob) in
       guard try reader.read(UInt32.self) == blocks, try reader.read(UInt64.self) == UInt64(records) else {
         throw reader.malformed("blocks or records are missing")
       }
@@ -198,119 +199,10 @@ public struct ArchiveFileReader {
       return ArchiveFooter(
         records: records, last: Offset(end), newestTime: UnixTime(milliseconds: newest), rawBytes: rawBytes)
     }
-    guard footer.last >= self.last, try source.isAtEnd() else {
-      throw source.malformed("there is more behind the footer", at: size)
+    guard footer.last >= self.last else { throw sections.malformed("its last offset is wrong", at: section.start) }
+    for source in [sections, data] {
+      guard try source.isAtEnd() else { throw source.malformed("there is more behind the end", at: source.position) }
     }
     return footer
-  }
-}
-
-/// Sections and bytes of a file, read in order.
-private struct ArchiveSource {
-  struct Section {
-    let kind: ArchiveSection.Kind
-    let bytes: [UInt8]
-    let checksum: UInt64
-  }
-
-  let name: String
-  let reader: any FileStoreReader
-
-  func malformed(_ reason: String, at position: Int) -> ArchiveError {
-    ArchiveError(.malformed, "\(name): byte \(position): \(reason)")
-  }
-
-  mutating func section(at position: Int) throws(ArchiveError) -> Section {
-    let head = try read(ArchiveSection.headBytes, at: position)
-    func word(_ index: Int) -> UInt32 {
-      head.withUnsafeBytes { UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self)) }
-    }
-    let size = Int(word(1))
-    guard word(0) == ArchiveSection.magic, let kind = ArchiveSection.Kind(rawValue: word(2)) else {
-      throw malformed("no section begins here", at: position)
-    }
-    let isRight =
-      switch kind {
-      case .header:
-        (0...ArchiveSection.topicBytes).contains(
-          size - ArchiveSection.headerFixedBytes - 2 - ArchiveSection.checksumBytes)
-      case .block: size == ArchiveSection.blockContentBytes
-      case .footer: size == ArchiveSection.footerContentBytes
-      }
-    guard isRight else { throw malformed("a section of \(size) bytes", at: position) }
-    let bytes = head + (try read(size - 4, at: position + head.count))
-    let (computed, stored) = bytes.withUnsafeBytes { all in
-      let end = all.count - ArchiveSection.checksumBytes
-      return (
-        Hashing.xxh3(UnsafeRawBufferPointer(rebasing: all[..<end])),
-        UInt64(littleEndian: all.loadUnaligned(fromByteOffset: end, as: UInt64.self))
-      )
-    }
-    guard computed == stored else { throw malformed("the checksum of a section does not match", at: position) }
-    return Section(kind: kind, bytes: bytes, checksum: stored)
-  }
-
-  /// Reads what is between kind and checksum.
-  func parse<T>(
-    _ section: Section, at position: Int, _ body: (inout BinaryReader) throws(MalformedBlob) -> T
-  ) throws(ArchiveError) -> T {
-    do throws(MalformedBlob) {
-      return try section.bytes.reading { (bytes) throws(MalformedBlob) in
-        let content = bytes[ArchiveSection.headBytes..<bytes.count - ArchiveSection.checksumBytes]
-        var reader = BinaryReader(UnsafeRawBufferPointer(rebasing: content), what: "\(name) at byte \(position)")
-        let result = try body(&reader)
-        try reader.finish()
-        return result
-      }
-    } catch {
-      throw ArchiveError(.malformed, error.description)
-    }
-  }
-
-  func read(_ count: Int, at position: Int) throws(ArchiveError) -> [UInt8] {
-    guard count <= reader.sizeBytes - position else {
-      throw malformed("\(count) bytes expected, \(max(0, reader.sizeBytes - position)) left", at: position)
-    }
-    var bytes = [UInt8](repeating: 0, count: count)
-    var filled = 0
-    while filled < count {
-      let got: Int
-      do throws(FileStoreError) {
-        got = try read(into: &bytes, at: filled)
-      } catch {
-        throw ArchiveError(error)
-      }
-      guard got > 0 else { throw malformed("the file ends here", at: position + filled) }
-      filled += got
-    }
-    return bytes
-  }
-
-  private func read(into bytes: inout [UInt8], at start: Int) throws(FileStoreError) -> Int {
-    let result = bytes.withUnsafeMutableBytes { bytes in
-      Result { () throws(FileStoreError) in
-        try reader.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[start...]))
-      }
-    }
-    return try result.get()
-  }
-
-  func isAtEnd() throws(ArchiveError) -> Bool {
-    var byte: [UInt8] = [0]
-    do throws(FileStoreError) {
-      return try read(into: &byte, at: 0) == 0
-    } catch {
-      throw ArchiveError(error)
-    }
-  }
-}
-
-extension [UInt8] {
-  /// `withUnsafeBytes` whose error keeps its type.
-  fileprivate func reading<T, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> T) throws(E) -> T {
-    let result = withUnsafeBytes { bytes in
-      Result { () throws(E) in try body(bytes) }
-    }
-    return try result.get()
   }
 }

@@ -20,6 +20,8 @@ public enum ArchiveAction {
   case pause
   case create(ArchiveFileName)
   case write([UInt8])
+  /// Write a small file, whole: it is durable and visible before anything that follows is done.
+  case put(name: String, [UInt8])
   /// Make the file durable, then visible.
   case finish(end: Offset)
   case abandon
@@ -147,6 +149,12 @@ public final class ArchivePartition {
   private func close() {
     let footer = encoder!.finish()
     flush()
+    if let name = encoder!.header.name.sectionsName {
+      // Before the file that they belong to: one that is visible is complete.
+      let sections = encoder!.sections.bytes
+      openBytes += UInt64(sections.count)
+      actions.append(.put(name: name, sections))
+    }
     encoder = nil
     next = footer.end
     closed.append((footer.end, footer.records, openBytes))

@@ -2,7 +2,7 @@ import FreshetCore
 
 /// The pieces of a file beside its compressed data (docs/archive-format.md).
 ///
-/// Each is a skippable frame of Zstandard (RFC 8878, 3.1.2), so every decompressor reads the data and passes over them.
+/// Each is a skippable frame of Zstandard (RFC 8878, 3.1.2): libzstd reads the data and passes over them.
 enum ArchiveSection {
   static let magic: UInt32 = 0x184D_2A5A
   static let signature: [UInt8] = Array("FRSHARCH".utf8)

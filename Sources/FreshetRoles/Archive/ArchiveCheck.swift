@@ -4,31 +4,38 @@ import FreshetStore
 
 /// Reads an archive whole: `freshet archive check`.
 public struct ArchiveCheck {
+  private let configuration: ArchiveConfiguration
   private let topics: [ArchivedTopic]
-  private let store: any FileStore
   private let compressor = ZstdCompressor(level: 3)
 
   public init(_ configuration: FreshetConfiguration, topics: [String]) throws {
     self.topics = try ArchivedTopic.all(configuration, named: topics)
-    guard let store = try SnapshotStore.open(configuration.archive, for: .reading, onRetry: { _ in }) else {
-      throw UsageError("archive.store is not set")
-    }
-    self.store = store
+    guard configuration.archive.store != nil else { throw UsageError("archive.store is not set") }
+    self.configuration = configuration.archive
   }
 
+  /// A store that cannot be read is a problem of the report, like a file that cannot.
   public func run() throws -> ArchiveReport {
     var report = ArchiveReport()
-    for topic in topics {
-      let catalog = try ArchiveCatalog(topic: topic.name, content: topic.content, in: store)
-      for (partition, files) in catalog.files.sorted(by: { $0.key < $1.key }) {
-        report.partitions.append(check(files, topic.name, partition, &report.problems))
+    do {
+      let store = try SnapshotStore.open(configuration, for: .reading, onRetry: { _ in })!
+      for topic in topics {
+        let catalog = try ArchiveCatalog(topic: topic.name, content: topic.content, in: store)
+        for (partition, files) in catalog.files.sorted(by: { $0.key < $1.key }) {
+          report.partitions.append(check(files, topic.name, partition, in: store, &report.problems))
+        }
       }
+    } catch let error as FileStoreError {
+      report.problems.append(error.message)
+    } catch let error as ArchiveError {
+      report.problems.append(error.message)
     }
     return report
   }
 
   private func check(
-    _ files: [ArchiveFileName], _ topic: String, _ partition: PartitionID, _ problems: inout [String]
+    _ files: [ArchiveFileName], _ topic: String, _ partition: PartitionID, in store: any FileStore,
+    _ problems: inout [String]
   ) -> ArchiveReport.Partition {
     var result = ArchiveReport.Partition(topic: topic, partition: Int(partition.value), files: files.count)
     var end: Offset?

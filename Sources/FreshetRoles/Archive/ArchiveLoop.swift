@@ -219,6 +219,15 @@ final class ArchiveLoop {
     case .pause: try consumer.pause(key)
     case .create(let name): partition.file = (try store.create(name.name), name.name)
     case .write(let bytes): try bytes.withUnsafeBytes { try partition.file!.writer.write($0) }
+    case .put(let name, let bytes):
+      let writer = try store.create(name)
+      do {
+        try bytes.withUnsafeBytes { try writer.write($0) }
+        try writer.finish()
+      } catch {
+        writer.abandon()
+        throw error
+      }
     case .finish(let end):
       let file = partition.file!
       try file.writer.finish()

@@ -30,7 +30,7 @@ import Testing
     let store = MemoryStore()
     store.put(name, bytes)
     store.readLimit = 7
-    var reader = try ArchiveFileReader(name: name, reader: try store.open(name), compressor: NoCompressor())
+    var reader = try ArchiveCatalog.open(ArchiveFileName(name)!, in: store, compressor: NoCompressor())
     var records: [LoggedRecord] = []
     while let block = try reader.next() { try block.forEach { records.append(LoggedRecord($0)) } }
     return (reader.header, records, reader.footer!)
@@ -64,6 +64,86 @@ import Testing
   static func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
     bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
   }
+
+  // MARK: - Lines of JSON
+
+  static let lines = ["{\"a\":1}", "{\"bb\":22}", "{}"]
+  static let linesName = "topics/ab/date=1970-01-02/ab+2+0000000007.jsonl.zst"
+  static let sectionsName = "sections/ab/date=1970-01-02/ab+2+0000000007.sections"
+
+  /// A file of lines, in two blocks, and the file of its sections.
+  static func linesFile() -> (data: [UInt8], sections: [UInt8]) {
+    var encoder = ArchiveFileEncoder(header: header(.jsonLines), compressor: NoCompressor(), blockBytes: 15)
+    for (record, line) in zip(records, lines) {
+      record.withRecord { encoder.append($0, asLine: Array(line.utf8)) }
+    }
+    _ = encoder.finish()
+    return (encoder.takeOutput(), encoder.sections.bytes)
+  }
+
+  static func readLines(_ data: [UInt8], _ sections: [UInt8]) throws -> (blocks: [String], ArchiveFooter) {
+    let store = MemoryStore()
+    store.put(linesName, data)
+    store.put(sectionsName, sections)
+    store.readLimit = 7
+    var reader = try ArchiveCatalog.open(ArchiveFileName(linesName)!, in: store, compressor: NoCompressor())
+    var blocks: [String] = []
+    while let block = try reader.next() { blocks.append(String(decoding: block.raw, as: UTF8.self)) }
+    return (blocks, reader.footer!)
+  }
+
+  @Test func aFileOfLinesHasNothingButLinesAndItsSectionsAreInAnother() throws {
+    #expect(ArchiveFileName(Self.linesName)?.sectionsName == Self.sectionsName)
+    #expect(ArchiveFileName(Self.name)?.sectionsName == nil)
+    let (data, sections) = Self.linesFile()
+    #expect(String(decoding: data, as: UTF8.self) == Self.lines.map { $0 + "\n" }.joined())
+    // Header, two blocks' heads, footer: those of a file of records, but for the content and what is counted.
+    #expect(sections.count == 66 + 52 + 52 + 72)
+    #expect(Self.hexadecimal(sections[..<24]) == "5a2a4d183a000000010000004652534841524348" + "01000100")
+    #expect(sections.withUnsafeBytes { Hashing.xxh3($0) } == Self.goldenSectionsChecksum)
+    let (blocks, footer) = try Self.readLines(data, sections)
+    #expect(blocks == ["{\"a\":1}\n{\"bb\":22}\n", "{}\n"])
+    #expect(footer.records == 3 && footer.end == Offset(11) && footer.rawBytes == data.count)
+  }
+
+  static let goldenSectionsChecksum: UInt64 = 4_523_312_462_288_697_793
+
+  @Test func everyTruncationAndEveryBitFlipOfLinesOrTheirSectionsIsRefused() {
+    let (data, sections) = Self.linesFile()
+    for count in data.indices {
+      #expect(throws: ArchiveError.self) { try Self.readLines(Array(data[..<count]), sections) }
+    }
+    for count in sections.indices {
+      #expect(throws: ArchiveError.self) { try Self.readLines(data, Array(sections[..<count])) }
+    }
+    #expect(throws: ArchiveError.self) { try Self.readLines(data + [0], sections) }
+    #expect(throws: ArchiveError.self) { try Self.readLines(data, sections + [0]) }
+    for bit in 0..<8 {
+      for position in data.indices {
+        var damaged = data
+        damaged[position] ^= 1 << UInt8(bit)
+        #expect(throws: ArchiveError.self, "bit \(bit) of byte \(position)") { try Self.readLines(damaged, sections) }
+      }
+      for position in sections.indices {
+        var damaged = sections
+        damaged[position] ^= 1 << UInt8(bit)
+        #expect(throws: ArchiveError.self, "bit \(bit) of byte \(position)") { try Self.readLines(data, damaged) }
+      }
+    }
+  }
+
+  @Test func linesWithoutTheirSectionsAreDamaged() throws {
+    let store = MemoryStore()
+    store.put(Self.linesName, Self.linesFile().data)
+    let catalog = try ArchiveCatalog(topic: "ab", content: .jsonLines, in: store)
+    let error = #expect(throws: ArchiveError.self) {
+      try catalog.range(of: PartitionID(2), in: store, compressor: NoCompressor())
+    }
+    #expect(error?.kind == .malformed)
+    #expect(error?.message.contains("its sections are missing, \(Self.sectionsName)") == true)
+  }
+
+  // MARK: - Records
 
   @Test func whatWasWrittenIsRead() throws {
     let (header, records, footer) = try Self.read(Self.file())

@@ -114,6 +114,10 @@ final class ArchiveLife {
       created.append(name.name)
       writer = try store.create(name.name)
     case .write(let bytes): try bytes.withUnsafeBytes { try writer!.write($0) }
+    case .put(let name, let bytes):
+      let writer = try store.create(name)
+      try bytes.withUnsafeBytes { try writer.write($0) }
+      try writer.finish()
     case .finish(let end):
       try writer!.finish()
       writer = nil
