@@ -204,4 +204,43 @@ extension ConfigurationReference {
       """),
     "state_interval_ms": Meaning("ms", "from one round of saving to the next"),
   ]
+
+  static let gateway: [String: Meaning] = [
+    "host": Meaning("", "the interface to listen on"),
+    "port": Meaning(
+      "",
+      """
+      the HTTP port; `--port` of the command stands above it, and without either `freshet gateway` takes 8082
+      """),
+    "status_port": Meaning(
+      "", "for `PING` and `INFO`; `--status-port` of the command stands above it; 0 opens none"),
+    "topics": Meaning(
+      "",
+      """
+      what `/topics` may write; empty: `features`, `actions`, `items` and the topics of enrichments. Others than \
+      Freshet's must exist
+      """),
+    "timeout_ms": Meaning("ms", "after that a record that the broker has not acknowledged is given up"),
+    "max_body_bytes": Meaning("bytes", "of one request"),
+    "max_records_in_flight": Meaning("records", "on their way to the broker"),
+    "max_bytes_in_flight": Meaning(
+      "bytes, at least `max_body_bytes`", "keys and values on their way, and all bodies together"),
+  ]
+
+  private static let asked = """
+    status ports (replicas: RESP ports) to ask; `null`: the one at the role's own `host` and `port`, the archive's if \
+    there is a store. `freshet up` names the trainers and replicas that it starts. `[]`: none
+    """
+
+  static let dashboard: [String: Meaning] = [
+    "host": Meaning("", "the interface to listen on"),
+    "port": Meaning("", "HTTP; `--port` of the command stands above it; 0: `freshet up` runs none"),
+    "interval_ms": Meaning("ms", "from one question to the next, to each process and to Kafka"),
+    "title_field": Meaning("", "the member of the records in `items` that people know an item by"),
+    "titles": Meaning("items", "whose titles are kept in memory, at most; those beyond have ids only"),
+    "joiners": Meaning("", asked, type: "list of `host:port`"),
+    "trainers": Meaning("", asked, type: "list of `host:port`"),
+    "replicas": Meaning("", asked, type: "list of `host:port`"),
+    "archives": Meaning("", asked, type: "list of `host:port`"),
+  ]
 }

@@ -93,7 +93,8 @@ public struct ClusterStatus: Sendable, Encodable {
     _ role: String, _ address: ServerAddress, _ configuration: FreshetConfiguration, wantsValidation: Bool,
     on group: any EventLoopGroup
   ) async -> (process: Process, validation: ValidationReport?) {
-    var process = Process(role: role, address: address.description, isUp: false, error: nil, info: [:],
+    var process = Process(
+      role: role, address: address.description, isUp: false, error: nil, info: [:],
       figures: RoleFigures(role: role, info: ""))
     let probe = ProcessProbe(
       address, password: configuration.cluster.password, wantsValidation: wantsValidation, replyTimeoutMs: 30_000,

@@ -37,12 +37,12 @@ final class DashboardDesk: Sendable {
     info.addProcess(role: "dashboard", startedAt: startedAt, now: .now())
     info.section("dashboard")
     let counts = view.withLockedValue { $0.counts }
-    info.add("answers", counts.answers, as: .counter)
-    info.add("failures", counts.failures, as: .counter)
-    info.add("log_failures", counts.logFailures, as: .counter)
+    info.add("answers", counts.answers)
+    info.add("failures", counts.failures)
+    info.add("log_failures", counts.logFailures)
     let titles = titles.withLockedValue { (count: $0.count, leftOut: $0.leftOut) }
     info.add("titles", titles.count)
-    info.add("titles_left_out", titles.leftOut, as: .counter)
+    info.add("titles_left_out", titles.leftOut)
     return info
   }
 }

@@ -47,8 +47,9 @@ public struct GatewayRole: Service {
     let sink: KafkaRecordSink
     let status: GatewayStatus
 
-    var info: InfoText { status.info(sink: sink, topics: topics) }
-    var report: RoleReport { RoleReport(info: info, notReady: status.notReady(directory: directory)) }
+    private var notReady: String? { status.notReady(directory: directory) }
+    var info: InfoText { status.info(sink: sink, topics: topics, notReady: notReady) }
+    var report: RoleReport { RoleReport(info: info, notReady: notReady) }
   }
 
   public func run() async throws {

@@ -18,7 +18,7 @@ final class GatewayStatus: Sendable {
     var tooLargeRequests: UInt64 = 0
     var otherRefusals: UInt64 = 0
     /// Of requests that sent records, from the whole body to the last acknowledgement, in microseconds.
-    var latency = RecentHistogram(highest: 600_000_000)
+    var latency = RecentHistogram.latencies()
     var isRunning = false
     var isStopping = false
     var http: HTTPServer?
@@ -43,8 +43,7 @@ final class GatewayStatus: Sendable {
   }
 
   func note(latencyOf start: Instant) {
-    let now = Instant.now()
-    state.withLock { $0.latency.record(Int64((now.nanoseconds - start.nanoseconds) / 1_000), count: 1, now: now) }
+    state.withLock { $0.latency.record(since: start) }
   }
 
   /// Notes a request that was refused whole because of its records.
@@ -81,31 +80,31 @@ final class GatewayStatus: Sendable {
     return directory.failure
   }
 
-  func info(sink: KafkaRecordSink, topics: [String]) -> InfoText {
-    let now = Instant.now()
+  /// - Parameter notReady: As `notReady(directory:)` says.
+  func info(sink: KafkaRecordSink, topics: [String], notReady: String?) -> InfoText {
     let inFlight = sink.inFlight
     var info = InfoText()
-    info.addProcess(role: "gateway", startedAt: startedAt, now: now)
+    info.addProcess(role: "gateway", startedAt: startedAt, now: .now())
+    info.add(notReady: notReady)
     state.withLock { state in
       info.section("gateway")
-      info.add("written", state.written.values.reduce(0, +), as: .counter)
+      info.add("written", state.written.values.reduce(0, +))
       for topic in topics {
         info.add(
-          "written_\(topic)", state.written[topic] ?? 0, as: .counter.named("written_to", of: ["topic": topic]))
+          "written_\(topic)", state.written[topic] ?? 0, as: .named("written_to", of: ["topic": topic]))
       }
-      info.add("written_bytes", state.bytes, as: .counter)
-      info.add("unwritten", state.unwritten, as: .counter)
-      info.add("uncertain", state.uncertain, as: .counter)
+      info.add("written_bytes", state.bytes)
+      info.add("unwritten", state.unwritten)
+      info.add("uncertain", state.uncertain)
       info.add("in_flight_records", inFlight.records)
       info.add("in_flight_bytes", inFlight.bytes)
-      info.add("invalid_requests", state.invalidRequests, as: .counter)
-      info.add("invalid_records", state.invalidRecords, as: .counter)
-      info.add("full_requests", state.fullRequests, as: .counter)
-      info.add("too_large_requests", state.tooLargeRequests, as: .counter)
-      info.add("other_refusals", state.otherRefusals, as: .counter)
-      info.add("producer_replacements", sink.replacements, as: .counter)
-      info.add(state.latency.summary, prefix: "latency_", unit: "us")
-      info.add(state.latency.recent(now: now), prefix: "recent_latency_", unit: "us")
+      info.add("invalid_requests", state.invalidRequests)
+      info.add("invalid_records", state.invalidRecords)
+      info.add("full_requests", state.fullRequests)
+      info.add("too_large_requests", state.tooLargeRequests)
+      info.add("other_refusals", state.otherRefusals)
+      info.add("producer_replacements", sink.replacements)
+      info.add(state.latency, prefix: "latency_", unit: "us", as: .named("request_duration"))
       if let http = state.http { info.add(http.statistics) }
     }
     return info

@@ -40,6 +40,7 @@ struct MetricCatalog: Sendable {
     roles: [
       Role(name: "ps", metrics: parameterServer), Role(name: "trainer", metrics: trainer),
       Role(name: "joiner", metrics: joiner), Role(name: "serve", metrics: serve),
-      Role(name: "archive", metrics: archive),
+      Role(name: "archive", metrics: archive), Role(name: "gateway", metrics: gateway),
+      Role(name: "dashboard", metrics: dashboard),
     ])
 }

@@ -1,6 +1,7 @@
 import Foundation
 import FreshetCluster
 import FreshetCore
+import FreshetDashboard
 import FreshetKafka
 import FreshetModel
 import FreshetNet
@@ -55,6 +56,26 @@ import Testing
     #expect(text.contains("\nfreshet_archive_partition_reading{topic=\"examples\",partition=\"1\"} 0\n"))
     #expect(text.contains("\nfreshet_archive_consumer_lag_records{topic=\"features\",partition=\"2\"} 17\n"))
     #expect(text.contains("\nfreshet_archive_ready 1\n"))
+  }
+
+  @Test func everyKeyOfAGatewayIsDescribed() throws {
+    let sink = KafkaRecordSink(
+      KafkaConfiguration(bootstrapServers: "127.0.0.1:1"), topics: ["items"], timeoutMs: 100,
+      bounds: ProduceLedger.Bounds(records: 1, bytes: 1024), logger: Self.logger)
+    let text = Self.metrics(GatewayStatus().info(sink: sink, topics: ["items"], notReady: "nothing"), isReady: false)
+    #expect(text.contains("\nfreshet_gateway_written_records_total{topic=\"items\"} 0\n"))
+    #expect(text.contains("\nfreshet_gateway_request_duration_seconds_count 0\n"))
+    #expect(text.contains("\nfreshet_gateway_ready 0\n"))
+  }
+
+  @Test func everyKeyOfADashboardIsDescribed() {
+    let cluster = ClusterDescription(
+      version: "0", model: "shop", modelVersion: 1, userKey: "user_id", itemKey: "item_id", tasks: ["click"],
+      topics: .init(features: "f", actions: "a", items: "i", examples: "e", deadLetter: "d"), processes: [],
+      intervalMs: 1000)
+    let desk = DashboardDesk(cluster, titles: TitleCatalog(keyField: "item_id", titleField: "title", capacity: 10))
+    let text = Self.metrics(desk.info)
+    #expect(text.contains("\nfreshet_dashboard_failures_total 0\n"))
   }
 
   /// What is read and acknowledged comes from a source and servers that there are not.
