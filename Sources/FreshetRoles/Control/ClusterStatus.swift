@@ -15,6 +15,7 @@ public struct ClusterStatus: Sendable, Encodable {
     public var error: String?
     /// What its `INFO` says, key → value.
     public var info: [String: String]
+    /// What of it has a column.
     public var figures: RoleFigures
 
     enum CodingKeys: String, CodingKey {

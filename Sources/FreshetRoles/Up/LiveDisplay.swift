@@ -101,16 +101,23 @@ public struct LiveDisplay: Service {
   /// Until it is cancelled: every process, all at once, each second.
   private func ask(_ answers: Answers) async {
     while !Task.isCancelled {
-      await withTaskGroup(of: (String, Answer)?.self) { group in
-        for child in children {
-          guard let address = child.status, case .running(let pid) = board.state(of: child.name).phase else { continue }
-          group.addTask {
-            await figures(of: child, at: address).map { (child.name, Answer(pid: pid, figures: $0, at: .now())) }
-          }
-        }
-        for await case let (child, answer)? in group { answers.take(answer, from: child) }
+      if board.beginQuestions() {
+        await askAll(answers)
+        board.endQuestions()
       }
       try? await Task.sleep(for: .milliseconds(Self.askEveryMs))
+    }
+  }
+
+  private func askAll(_ answers: Answers) async {
+    await withTaskGroup(of: (String, Answer)?.self) { group in
+      for child in children {
+        guard let address = child.status, case .running(let pid) = board.state(of: child.name).phase else { continue }
+        group.addTask {
+          await figures(of: child, at: address).map { (child.name, Answer(pid: pid, figures: $0, at: .now())) }
+        }
+      }
+      for await case let (child, answer)? in group { answers.take(answer, from: child) }
     }
   }
 

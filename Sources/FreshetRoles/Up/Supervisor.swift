@@ -68,14 +68,9 @@ public struct Supervisor: Service {
       ]) { $1 }
       process.standardInput = FileHandle.nullDevice
       do {
-        if let path = logPath(child) {
-          let log = try Self.appending(to: path)
-          process.standardOutput = log
-          process.standardError = log
-        }
         // Foundation's `Process.run` lists the open descriptors for the child to close: another start must not change them
         // meanwhile, nor inherit those that this one opens.
-        try starting.withLockedValue { _ in try process.run() }
+        try starting.withLockedValue { _ in try board.whileNobodyAsks { try start(process, child) } }
       } catch {
         logger.error("cannot start \(child.name): \(error)")
         return outcome.fail(error)
@@ -105,6 +100,15 @@ public struct Supervisor: Service {
       wait(milliseconds: waitMs, outcome)
     }
     board.update(child.name) { $0.phase = .ended }
+  }
+
+  private func start(_ process: Process, _ child: Child) throws {
+    guard let path = logPath(child) else { return try process.run() }
+    let log = try Self.appending(to: path)
+    defer { try? log.close() }
+    process.standardOutput = log
+    process.standardError = log
+    try process.run()
   }
 
   private func logPath(_ child: Child) -> String? { logDirectory.map { "\($0)/\(child.name).log" } }

@@ -1,3 +1,4 @@
+import Foundation
 import FreshetCore
 import Synchronization
 
@@ -20,6 +21,7 @@ public final class SupervisorBoard: Sendable {
 
   private let states = Mutex<[String: State]>([:])
   private let changes = Atomic<Int>(0)
+  private let turns = Mutex((starts: 0, questions: 0))
 
   public init() {}
 
@@ -32,4 +34,25 @@ public final class SupervisorBoard: Sendable {
     states.withLock { body(&$0[child, default: State()]) }
     changes.add(1, ordering: .releasing)
   }
+
+  // MARK: - Turns
+
+  /// Starts a process while no connection is made or closed here: a child inherits what is opened in that moment.
+  func whileNobodyAsks<Value>(_ start: () throws -> Value) rethrows -> Value {
+    turns.withLock { $0.starts += 1 }
+    defer { turns.withLock { $0.starts -= 1 } }
+    while turns.withLock({ $0.questions }) > 0 { Thread.sleep(forTimeInterval: 0.002) }
+    return try start()
+  }
+
+  /// - Returns: False while a process is started; else `endQuestions` is to follow soon.
+  func beginQuestions() -> Bool {
+    turns.withLock { turns in
+      guard turns.starts == 0 else { return false }
+      turns.questions += 1
+      return true
+    }
+  }
+
+  func endQuestions() { turns.withLock { $0.questions -= 1 } }
 }
