@@ -189,7 +189,7 @@ class Example:
             return "  -   " if value is None else f"{value:.4f}"
         fresh = replica.get("recent_p50_ms")
         say(f"  {time.monotonic() - self.started:5.1f} s  {self.impressions:>9,} shown  {task['examples']:>9,} learned   "
-            f"AUC {number(task['auc'])}  recently {number(task['auc_recent'])}   "
+            f"AUC {number(task.get('auc'))}  recently {number(task.get('auc_recent'))}   "
             f"freshness p50 {fresh + ' ms' if fresh else '-'}{more}")
 
     def joined(self):
