@@ -63,7 +63,8 @@ class Tweets:
             for rule in RULES:
                 self.example.producer.send(self.example.topics["items"], rule, {"rule": rule})
             self.archive.start()
-            self.start_producer()
+            # The first life would take half a minute at least: it is killed in its middle, also where reading is slow.
+            self.start_producer(min(self.arguments.rate, self.world.number / 30))
             self.stream()
             task, _ = self.example.wait_until_learned()
             self.report(task, *self.count())
@@ -83,13 +84,13 @@ class Tweets:
 
     # MARK: - Killing
 
-    def start_producer(self):
+    def start_producer(self, rate):
         with open(os.path.join(self.arguments.output, "producer.log"), "ab") as log:
             self.producer = subprocess.Popen(
                 list(map(str, [
                     sys.executable, HERE / "producer.py", "--topic", self.topic, "--partitions", self.partitions,
                     "--seed", self.arguments.seed, "--tweets", self.world.number, "--start-ms", self.world.start_ms,
-                    "--rate", self.arguments.rate])),
+                    "--rate", rate])),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def kill_producer(self):
@@ -98,7 +99,7 @@ class Tweets:
         self.producer.kill()
         self.producer.wait()
         self.note_kill("producer")
-        self.start_producer()
+        self.start_producer(self.arguments.rate)
 
     def kill_archive(self):
         self.archive.kill()
@@ -264,7 +265,7 @@ def fields(tweet):
 def main():
     parser = options(__doc__)
     parser.add_argument("--tweets", type=int, default=30_000, help="default 30,000")
-    parser.add_argument("--rate", type=float, default=1_500, help="tweets a second that the producer writes, about (default 1,500)")
+    parser.add_argument("--rate", type=float, default=1_500, help="tweets a second that the producer writes in its second life, about (default 1,500)")
     launch("tweets", Tweets, parser)
 
 
