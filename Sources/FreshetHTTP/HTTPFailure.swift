@@ -20,8 +20,6 @@ public struct HTTPFailure: DescribedError, Equatable {
     case tooBig = "TOOBIG"
     /// A content encoding or protocol extension that is not understood.
     case unsupported = "UNSUPPORTED"
-    /// None of the forms that the client accepts is there.
-    case notAcceptable = "NOTACCEPTABLE"
     /// The body can be read, and what it says cannot be used.
     case invalid = "INVALID"
     /// More is in hand than may be: the client is to slow down.
@@ -43,7 +41,6 @@ public struct HTTPFailure: DescribedError, Equatable {
       case .method: 405
       case .tooBig: 413
       case .unsupported: 415
-      case .notAcceptable: 406
       case .invalid: 422
       case .full: 429
       case .busy, .loading, .unavailable: 503

@@ -45,6 +45,23 @@ struct KafkaBrokerTests {
     #expect(error.reason == .partitionCountMismatch && error.topic == name)
   }
 
+  @Test func topicsAreDescribedWithTheirPartitionsAndProperties() throws {
+    let admin = try KafkaAdmin(configuration)
+    let name = "test-describe-\(run)"
+    let specification = KafkaTopicSpecification(
+      name, partitions: 3, replicationFactor: 1, properties: ["cleanup.policy": "compact"])
+    _ = try admin.createTopics([specification], timeoutMs: 20_000)
+    let described = try admin.describe([name, "test-none-\(run)"], timeoutMs: 20_000)
+    #expect(described.keys.sorted() == [name])
+    let topic = try #require(described[name])
+    #expect(topic.name == name && topic.properties["cleanup.policy"] == "compact")
+    #expect(topic.partitions.map(\.id.value) == [0, 1, 2])
+    for partition in topic.partitions {
+      #expect(partition.leader >= 0 && partition.replicas.contains(partition.leader))
+      #expect(partition.inSync.contains(partition.leader))
+    }
+  }
+
   @Test func abortedRecordsAreNotSeenAndCommittedOnesAre() throws {
     let topic = try newTopic("abort", partitions: 1)
     let producer = try transactional("abort")

@@ -245,7 +245,7 @@ def test_a_frozen_broker_gives_503_and_429_in_bounded_time_and_neither_loss_nor_
     data.mkdir()
     broker = Broker(data)
     cluster = Cluster(broker.address, tmp_path, settings={
-        "gateway.timeout_ms": 2_000, "gateway.max_records_in_flight": 10, "gateway.max_body_bytes": 100_000})
+        "gateway.timeout_ms": 5_000, "gateway.max_records_in_flight": 10, "gateway.max_body_bytes": 100_000})
     sent, replies = {}, {}
 
     def send(name, count, port):
@@ -266,7 +266,7 @@ def test_a_frozen_broker_gives_503_and_429_in_bounded_time_and_neither_loss_nor_
         assert replies["full"].status == 429 and replies["full"].headers["Retry-After"] == "1"
         assert body_of(replies["full"])["error_code"] == 429
         waiting.join(30)
-        assert not waiting.is_alive() and time.monotonic() - started < 15
+        assert not waiting.is_alive() and time.monotonic() - started < 25
         assert replies["frozen"].status == 503 and replies["frozen"].headers["Retry-After"] == "1"
         assert all(offset["error_code"] == 50003 for offset in body_of(replies["frozen"])["offsets"])
         wait_until(lambda: get(port, "/health/ready").status == 503, "the gateway is not ready", 20)

@@ -43,8 +43,11 @@ final class HTTPLoadConnection: ChannelInboundHandler, LoadConnection {
   var isConnected: Bool { channel?.isActive ?? false }
 
   func exchange(_ request: ByteBuffer, _ completion: @escaping (Result<Void, WireError>) -> Void) {
-    guard let channel, channel.isActive else {
-      return completion(.failure(WireError(.connection, "the gateway closed the connection")))
+    guard let channel else { preconditionFailure("a connection is made by `connect`") }
+    guard channel.isActive else {
+      return channel.eventLoop.assumeIsolated().execute {
+        completion(.failure(WireError(.connection, "the gateway closed the connection")))
+      }
     }
     waiting.append(completion)
     var head = HTTPRequestHead(version: .http1_1, method: .POST, uri: path, headers: headers)
