@@ -110,10 +110,10 @@ public struct ClusterView: Sendable {
     return topic.waiting(behind: committed, isTransactional: false)
   }
 
-  /// By partition, up to where all shards have applied the examples; nil unless all servers answer.
+  /// By partition, up to where all shards have applied the examples; nil unless all servers answer and have their shards.
   var applied: [Int: Int64]? {
     let servers = records(.ps)
-    guard !servers.isEmpty, servers.allSatisfy(\.isReachable) else { return nil }
+    guard !servers.isEmpty, servers.allSatisfy({ $0.isReachable && $0.info["loading"] == "0" }) else { return nil }
     var lowest: [Int: Int64] = [:]
     for server in servers { lowest.merge(server.info.watermarks) { min($0, $1) } }
     return lowest

@@ -34,7 +34,8 @@ struct ProcessRecord: Sendable {
     info = InfoValues(values)
     // Another process has counters of its own, even if they are already larger.
     if let before, before != info["process_id"] { meters = [:] }
-    if let validation { self.validation = validation }
+    // A server that restores its shards has none: that of its last life is not shown as if it were of now.
+    self.validation = validation
     answeredAt = now
     failure = nil
     for counter in counters {

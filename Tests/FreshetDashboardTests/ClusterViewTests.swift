@@ -51,6 +51,14 @@ import Testing
     #expect(view.history.fine.points(after: 1).first?.values[0] == nil, "a part is not taken for the whole")
   }
 
+  @Test func aServerThatRestoresItsShardsHasNeitherValidationNorWatermarks() {
+    var view = Fixture.running()
+    view.handle(.answered(3, info: Fixture.info("ps", ["loading": "1"]), validation: nil), now: Fixture.after(3_000))
+    view.handle(.tick(Fixture.time), now: Fixture.after(3_000))
+    #expect(view.validation == nil && view.validationFailure == nil && view.unlearned == nil)
+    #expect(view.lag(ofReplica: view.records[4]) == nil)
+  }
+
   @Test func serversOfDifferentModelsAreSaidToBe() {
     var view = Fixture.running()
     view.handle(

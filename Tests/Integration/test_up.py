@@ -8,7 +8,7 @@ import pytest
 
 import http_client
 from cluster import SERVERS
-from processes import Process, free_port, free_ports, is_alive
+from processes import Process, free_port, free_ports, is_alive, listens
 from waiting import wait_until
 
 ROLES = {"ps-0", "ps-1", "joiner", "trainer-0", "trainer-1", "serve-0", "dashboard"}
@@ -29,6 +29,7 @@ def up(make_cluster):
     cluster.ports["joiner0"] = cluster.settings["joiner.port"]
     for name in ("ps0", "ps1", "serve", "joiner0"):
         wait_until(lambda: answers(cluster, name), f"{name} answers")
+    wait_until(lambda: listens(cluster.settings["dashboard.port"]), "the dashboard listens")
     yield cluster, process
     pids = children(process).values()
     process.kill()

@@ -24,7 +24,7 @@ function result(answer, user, isScore) {
     table(isScore ? 'Scores' : 'Recommendations', [
       ['Rank', (item) => String(items.indexOf(item) + 1), 'number'],
       ['Title', (item) => item.title ?? el('span', {class: 'note'}, 'no title')],
-      ['Id', (item) => item.id], ['Score', (item) => score(item.score), 'number'],
+      ['Id', (item) => item.id, 'id'], ['Score', (item) => score(item.score), 'number'],
     ], items, 'narrow'),
   ];
 }

@@ -140,7 +140,7 @@ class Chart {
     const room = (high - low || Math.abs(high) || 1) * 0.08;
     [low, high] = [spec.zero ? 0 : low - room, high + room];
     const last = this.times.at(-1);
-    const span = Math.max(60_000, Math.min((past.capacity - 1) * past.step, last - this.times[0]));
+    const span = Math.max(20_000, Math.min((past.capacity - 1) * past.step, last - this.times[0]));
     this.x = (time) => LEFT + (1 - (last - time) / span) * (width - LEFT - RIGHT);
     const y = (value) => TOP + (1 - (value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
     const {values: marks, step} = ticks(low, high, 4);

@@ -4,7 +4,7 @@ import {el, rebuild, say, signed} from './dom.js';
 import {NONE, bytes, clock, count, exact, ms, plural, rate, score, seconds} from './format.js';
 
 /**
- * Columns: [name, row → text or element, 'number' for figures or 'all' for a line of its own on narrow screens]. Roles are said
+ * Columns: [name, row → text or element, 'number' for figures, 'id' or 'all' for a line of its own on narrow screens]. Roles are said
  * aloud, as blocks would lose them. A `narrow` table fits everywhere and stays as it is.
  */
 export function table(caption, columns, rows, size) {

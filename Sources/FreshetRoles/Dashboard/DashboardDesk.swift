@@ -23,7 +23,7 @@ final class DashboardDesk: Sendable {
     view.withLockedValue { $0 }.history(isLong: isLong, after: number)
   }
 
-  /// Positions of replicas to ask, the ones that are well first.
+  /// Replicas, those first that are worth asking.
   var replicasByHealth: [MonitoredProcess] { view.withLockedValue { $0 }.replicasByHealth(now: .now()) }
 
   func title(of id: String) -> String? { titles.withLockedValue { $0[id] } }
