@@ -10,6 +10,11 @@ extension BenchCommand {
         The records fit the configured model and stay in the topic of impressions: for clusters made for measuring. With --rate \
         requests leave when they are due, answered or not, and a latency counts from the time the request was due. --native \
         writes the same records by Kafka's own protocol from this process, without the gateway: the limit.
+
+        EXAMPLES:
+          freshet bench gateway --json
+          freshet bench gateway --records 20 --rate 500 --seconds 5
+          freshet bench gateway --native
         """)
 
     @OptionGroup var configuration: ConfigurationOptions

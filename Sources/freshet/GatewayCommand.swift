@@ -7,6 +7,10 @@ struct GatewayCommand: AsyncParsableCommand {
     discussion: """
       Paths of Confluent REST Proxy's API v2 (POST /topics/{topic}) take records as they are; POST /v1/impressions, /v1/actions and \
       /v1/items check them first as joiners do. A reply comes after the broker's acknowledgement (docs/gateway.md).
+
+      EXAMPLES:
+        freshet gateway
+        freshet gateway --port 8083 --set gateway.topics=pins,geo
       """)
 
   @OptionGroup var configuration: ConfigurationOptions

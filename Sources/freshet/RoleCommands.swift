@@ -137,7 +137,15 @@ struct ServeCommand: AsyncParsableCommand {
 struct DashboardCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "dashboard",
-    abstract: "Run the dashboard: a page that shows what the cluster does. It reads only, and nothing needs it.")
+    abstract: "Run the dashboard: a page that shows what the cluster does.",
+    discussion: """
+      It asks every process for its state each second, and Kafka for the ends of its topics; it changes nothing, and nothing needs \
+      it (docs/dashboard.md).
+
+      EXAMPLES:
+        freshet dashboard
+        freshet dashboard --port 8700 --set dashboard.trainers=10.0.0.5:7200,10.0.0.6:7200
+      """)
 
   @OptionGroup var configuration: ConfigurationOptions
   @OptionGroup var log: LogOptions

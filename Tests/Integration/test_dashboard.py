@@ -202,4 +202,4 @@ def test_the_clusters_password_is_the_dashboards(watched):
         assert reply.status == 401 and "Basic" in reply.headers["WWW-Authenticate"], path
     right = {"Authorization": "Basic " + base64.b64encode(b"default:secret").decode()}
     assert get(port, "/", right).status == 200
-    assert b'freshet_server_info{freshet_version="0.1.0",role="dashboard"} 1' in get(port, "/metrics", right).body
+    assert b'freshet_build_info{version="0.1.0",role="dashboard"} 1' in get(port, "/metrics", right).body

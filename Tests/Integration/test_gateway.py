@@ -423,8 +423,9 @@ def test_info_status_and_metrics_agree(cluster, port):
     info = cluster.info("gateway0")
     assert info["role"] == "gateway" and int(info["written"]) == before + 7
     metrics = get(port, "/metrics").body.decode()
-    assert f"freshet_gateway_written_total {before + 7}" in metrics
-    assert f'freshet_gateway_written_to_total{{topic="{cluster.topics["items"]}"}}' in metrics
+    assert f'freshet_gateway_written_records_total{{topic="{cluster.topics["items"]}"}} ' in metrics
+    samples = [line for line in metrics.splitlines() if line.startswith("freshet_gateway_written_records_total{")]
+    assert sum(int(line.split()[-1]) for line in samples) == before + 7
     assert get(port, "/").status == 404
     done = cluster.run("ctl", "status", "--json", "--gateway", f"127.0.0.1:{cluster.ports['gateway0']}")
     processes = {process["role"]: process for process in json.loads(done.stdout)["processes"]}

@@ -17,7 +17,7 @@ from processes import CONFIGURATION, ROOT, Process, free_port, program
 from waiting import wait_until
 
 EXAMPLE = ROOT / "Examples/observability"
-ROLES = ("ps", "trainer", "joiner", "archive", "serve")
+ROLES = ("ps", "trainer", "joiner", "archive", "serve", "gateway", "dashboard")
 # Each second, for eight minutes at most: what is recent is only there while something happens.
 RATE = 200
 
@@ -54,6 +54,8 @@ def cluster(bootstrap_servers, tmp_path_factory):
         cluster.start_all()
         cluster.start("archive0")
         cluster.start("serve1")
+        cluster.start("gateway0")
+        cluster.start("dashboard")
         cluster.start_replay("--rate", RATE)
         cluster.wait_for_examples(2 * RATE)
         yield cluster
@@ -91,7 +93,9 @@ def test_every_metric_of_rules_and_dashboard_is_exposed(cluster):
 def test_targets_are_the_default_ports():
     done = subprocess.run([program(), "config", "print", "-c", CONFIGURATION], capture_output=True, text=True, check=True)
     settings = yaml.safe_load(done.stdout)
-    ports = {role: settings[role]["http_port" if role == "serve" else "metrics_port"] for role in ROLES}
+    keys = {"serve": "http_port", "dashboard": "port"}
+    # The gateway's own port is none, unless somebody starts it.
+    ports = {role: 8082 if role == "gateway" else settings[role][keys.get(role, "metrics_port")] for role in ROLES}
     count = {"ps": SERVERS, "trainer": 2, "serve": 2}
     expected = {role: [f"localhost:{port + i}" for i in range(count.get(role, 1))] for role, port in ports.items()}
     [job] = yaml.safe_load((EXAMPLE / "prometheus.yml").read_text())["scrape_configs"]
@@ -158,7 +162,7 @@ def prometheus(cluster, tmp_path):
 
 def test_prometheus_reaches_every_role_and_every_panel_has_data(cluster, prometheus):
     targets = wait_until(prometheus.up, "all targets are up", 20)
-    assert len(targets) == SERVERS + 2 + 1 + 1 + 2
+    assert len(targets) == SERVERS + 2 + 1 + 1 + 2 + 1 + 1
     assert {target["labels"]["role"] for target in targets} == set(ROLES)
     empty = panel_expressions()
 
