@@ -144,7 +144,7 @@ struct DashboardCommand: AsyncParsableCommand {
 
       EXAMPLES:
         freshet dashboard
-        freshet dashboard --port 8700 --set dashboard.trainers=10.0.0.5:7200,10.0.0.6:7200
+        freshet dashboard --set dashboard.trainers=a:7200,b:7200
       """)
 
   @OptionGroup var configuration: ConfigurationOptions

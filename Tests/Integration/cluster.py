@@ -92,11 +92,12 @@ class Cluster:
             self.settings = settings | {"ps.metrics_port": http_port - index}
         elif role == "gateway":
             words += ["--status-port", self.ports.setdefault(name, free_port()), "--port", http_port]
+        elif role == "dashboard":
+            # Its one port is HTTP.
+            words += ["--port", http_port]
         else:
             words += ["--port", self.ports.setdefault(name, free_port())]
-            # The dashboard's one port is HTTP.
-            if role != "dashboard":
-                words += ["--http-port" if role == "serve" else "--metrics-port", http_port]
+            words += ["--http-port" if role == "serve" else "--metrics-port", http_port]
         process = Process(name, self.arguments(*words, *options), self.directory, self.environment())
         self.settings = settings
         self.processes[name] = process
