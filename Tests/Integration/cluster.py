@@ -94,6 +94,7 @@ class Cluster:
             words += ["--status-port", self.ports.setdefault(name, free_port()), "--port", http_port]
         elif role == "dashboard":
             # Its one port is HTTP.
+            self.ports[name] = http_port
             words += ["--port", http_port]
         else:
             words += ["--port", self.ports.setdefault(name, free_port())]
