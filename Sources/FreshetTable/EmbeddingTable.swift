@@ -144,9 +144,15 @@ public final class EmbeddingTable {
     _ fids: UnsafeBufferPointer<Fid>, _ gradients: UnsafePointer<Float>, _ minutes: UInt32, _ kernel: Kernel
   ) {
     switch layout.weightFormat {
-    case .float32: core.update(fids, gradients: gradients, minutes: minutes, kernel, Float32Storage.self)
-    case .float16: core.update(fids, gradients: gradients, minutes: minutes, kernel, Float16Storage.self)
-    case .bfloat16: core.update(fids, gradients: gradients, minutes: minutes, kernel, BFloat16Storage.self)
+    case .float32:
+      switch layout.width {
+      case 32: core.update(fids, gradients: gradients, minutes: minutes, kernel, Float32Storage.self, Width32.self)
+      case 64: core.update(fids, gradients: gradients, minutes: minutes, kernel, Float32Storage.self, Width64.self)
+      default: core.update(fids, gradients: gradients, minutes: minutes, kernel, Float32Storage.self, AnyWidth.self)
+      }
+    case .float16: core.update(fids, gradients: gradients, minutes: minutes, kernel, Float16Storage.self, AnyWidth.self)
+    case .bfloat16:
+      core.update(fids, gradients: gradients, minutes: minutes, kernel, BFloat16Storage.self, AnyWidth.self)
     }
   }
 

@@ -61,6 +61,8 @@ struct FidIndex: ~Copyable {
   private(set) var oldBuckets = Buckets.none
   private(set) var oldStart = 0
   private(set) var movedCount = 0
+  /// Grows whenever entries move to the other array.
+  private(set) var moveCount = 0
   /// Buckets of the new array for one of the old, as a fixed-point number.
   private var stretch = 0
   private static let stretchBits = 20
@@ -94,11 +96,20 @@ struct FidIndex: ~Copyable {
     return buckets
   }
 
+  /// Where a search for the fid begins, as long as `moveCount` stays the same.
   @inline(__always)
-  func prefetch(_ fid: Fid) {
+  func home(_ fid: Fid) -> UnsafeMutableRawPointer {
     let hash = Self.hash(fid)
     let array = array(for: hash)
-    fi_prefetch_read(array.bucket(array.home(hash)))
+    return array.bucket(array.home(hash))
+  }
+
+  /// Fetches the fid's home bucket.
+  @inline(__always) @discardableResult
+  func prefetch(_ fid: Fid) -> UnsafeMutableRawPointer {
+    let home = home(fid)
+    fi_prefetch_read(home)
+    return home
   }
 
   enum Search {
@@ -110,16 +121,13 @@ struct FidIndex: ~Copyable {
 
   /// Searches the fid's home bucket.
   @inline(__always)
-  func findAtHome(_ fid: Fid) -> Search {
-    let hash = Self.hash(fid)
-    let array = array(for: hash)
-    let number = array.home(hash)
-    let bucket = array.bucket(number)
-    let occupied = Self.occupied(bucket)
-    let match = Self.match(bucket, fid) & occupied
-    if match != 0 { return .entry(Self.entry(bucket, lane: match.trailingZeroBitCount)) }
+  static func find(_ fid: Fid, atHome bucket: UnsafeMutableRawPointer) -> Search {
+    let occupied = occupied(bucket)
+    let match = match(bucket, fid) & occupied
+    if match != 0 { return .entry(entry(bucket, lane: match.trailingZeroBitCount)) }
     if occupied != 15 { return .absent }
-    fi_prefetch_read(array.bucket(array.after(number)))
+    // Behind the last bucket of an array this fetches nothing of use.
+    fi_prefetch_read(bucket + bucketBytes)
     return .further
   }
 
@@ -237,6 +245,7 @@ struct FidIndex: ~Copyable {
 
   /// Moves `limit` buckets, and what follows them up to a bucket with room.
   mutating func moveBuckets(_ limit: Int) {
+    moveCount &+= 1
     var left = limit
     while movedCount < oldBuckets.count {
       var number = oldStart &+ movedCount

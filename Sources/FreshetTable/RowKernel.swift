@@ -1,18 +1,33 @@
+import CIntrinsics
 import FreshetCore
 
+/// How many weights a row has, for widths of which the compiler is to write down each step of an update, without a loop: a row of 64
+/// weights is updated a tenth faster.
+protocol RowWidth {
+  /// Nil where the table says how many.
+  static var columns: Int? { get }
+}
+
+enum AnyWidth: RowWidth { static var columns: Int? { nil } }
+enum Width32: RowWidth { static var columns: Int? { 32 } }
+enum Width64: RowWidth { static var columns: Int? { 64 } }
+
 /// Reads, writes and updates the bytes of a row: one optimizer on one weight format.
-struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage> {
+struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage, Width: RowWidth> {
   let optimizer: Kernel
   let shape: RowShape
   let rules: GradientRules
   /// Room for one vector of weights or gradients, in 32 bits.
   let scratch: UnsafeMutablePointer<Float>
 
+  @inline(__always)
+  var width: Int { Width.columns ?? shape.width }
+
   /// Writes a row that has never been updated.
   @inline(__always)
   func initialize(_ row: UnsafeMutableRawPointer, fid: Fid, _ initializer: Initializer) {
     let weights = Storage.byteCount == 4 ? row.assumingMemoryBound(to: Float.self) : scratch
-    initializer.write(fid: fid, width: shape.width, into: weights)
+    initializer.write(fid: fid, width: width, into: weights)
     if Storage.byteCount != 4 { storeWeights(weights, to: row) }
     initializeState(row + shape.weightBytes, weights: weights)
   }
@@ -21,7 +36,7 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage> {
   @inline(__always)
   func initializeState(_ first: UnsafeMutableRawPointer, weights: UnsafePointer<Float>) {
     guard Kernel.stateVectors > 0 || Kernel.stateScalars > 0 else { return }
-    let second = first + shape.width &* 4
+    let second = first + width &* 4
     forEachBlock { column, count in
       let state = optimizer.initialState(weight: loadFirst(count, weights + column))
       if Kernel.stateVectors > 0 { storeFirst(count, state.first, first + column &* 4) }
@@ -32,68 +47,127 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage> {
 
   /// Applies one gradient.
   /// - Parameter noise: Chooses how weights of 16 bits are rounded; any number will do, and different ones are best.
+  ///   - ahead: A row that is to be fetched meanwhile, line by line.
   @inline(__always)
-  func update(_ row: UnsafeMutableRawPointer, gradient: UnsafePointer<Float>, noise: UInt64) {
-    update(row, state: row + shape.weightBytes, gradient: gradient, noise: noise)
+  func update(
+    _ row: UnsafeMutableRawPointer, gradient: UnsafePointer<Float>, noise: UInt64, fetching ahead: UnsafeRawPointer
+  ) {
+    update(row, state: row + (width &* Storage.byteCount &+ 3) & ~3, gradient: gradient, noise: noise, fetching: ahead)
   }
 
   /// Applies one gradient to weights and optimizer state that need not lie one behind the other.
   @inline(__always)
   func update(
     _ row: UnsafeMutableRawPointer, state first: UnsafeMutableRawPointer, gradient given: UnsafePointer<Float>,
-    noise: UInt64
+    noise: UInt64, fetching ahead: UnsafeRawPointer? = nil
   ) {
     var gradient = given
     if rules.changesGradient {
       loadWeights(row, into: scratch)
-      rules.rewrite(given, weights: scratch, width: shape.width, into: scratch)
+      rules.rewrite(given, weights: scratch, width: width, into: scratch)
       gradient = UnsafePointer(scratch)
     }
     let step = optimizer.beginStep(scalars(first))
-    let shrinks = rules.l1 != 0
-    let second = first + shape.width &* 4
-    let rawGradient = UnsafeRawPointer(gradient)
+    // Asked once, not for each block.
+    if rules.l1 == 0 {
+      apply(gradient, to: row, first, step, noise, ahead, shrinks: false)
+    } else {
+      apply(gradient, to: row, first, step, noise, ahead, shrinks: true)
+    }
+  }
+
+  @inline(__always)
+  private func apply(
+    _ gradient: UnsafePointer<Float>, to row: UnsafeMutableRawPointer, _ first: UnsafeMutableRawPointer,
+    _ step: Kernel.Step, _ noise: UInt64, _ ahead: UnsafeRawPointer?, shrinks: Bool
+  ) {
     var column = 0
-    while column &+ 8 <= shape.width {
-      let byte = column &* 4
-      let weightAddress = row + column &* Storage.byteCount
-      var weight = Storage.load(weightAddress)
-      var a = Kernel.stateVectors > 0 ? first.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self) : .zero
-      var b = Kernel.stateVectors > 1 ? second.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self) : .zero
-      let g = rawGradient.loadUnaligned(fromByteOffset: byte, as: SIMD8<Float>.self)
-      optimizer.apply(g, to: &weight, &a, &b, step)
-      if shrinks { shrink(&weight) }
-      Storage.store(weight, noise: dither(noise, column), weightAddress)
-      if Kernel.stateVectors > 0 { first.storeBytes(of: a, toByteOffset: byte, as: SIMD8<Float>.self) }
-      if Kernel.stateVectors > 1 { second.storeBytes(of: b, toByteOffset: byte, as: SIMD8<Float>.self) }
+    while column &+ 16 <= width {
+      apply8(column, gradient, to: row, first, step, noise, ahead, shrinks)
+      apply8(column &+ 8, gradient, to: row, first, step, noise, ahead, shrinks)
+      column &+= 16
+    }
+    if column &+ 8 <= width {
+      apply8(column, gradient, to: row, first, step, noise, ahead, shrinks)
       column &+= 8
     }
-    let rest = shape.width &- column
+    let rest = width &- column
+    if let ahead, rest > 0 || Kernel.stateScalars > 0 {
+      fetch(ahead + column &* Self.bytesPerWeight)
+      fi_prefetch_outer(ahead + (shape.strideBytes &- 1))
+    }
     guard rest > 0 else { return }
+    let second = first + width &* 4
     let byte = column &* 4
     let weightAddress = row + column &* Storage.byteCount
     var weight = Storage.load(first: rest, weightAddress)
     var a = Kernel.stateVectors > 0 ? loadFirst(rest, first + byte) : .zero
     var b = Kernel.stateVectors > 1 ? loadFirst(rest, second + byte) : .zero
-    optimizer.apply(loadFirst(rest, rawGradient + byte), to: &weight, &a, &b, step)
+    optimizer.apply(loadFirst(rest, gradient + column), to: &weight, &a, &b, step)
     if shrinks { shrink(&weight) }
     Storage.store(first: rest, weight, noise: dither(noise, column), weightAddress)
     if Kernel.stateVectors > 0 { storeFirst(rest, a, first + byte) }
     if Kernel.stateVectors > 1 { storeFirst(rest, b, second + byte) }
   }
 
+  /// Eight weights from `column` on. Fetches as much of the row ahead as is worked on.
+  @inline(__always)
+  private func apply8(
+    _ column: Int, _ gradient: UnsafePointer<Float>, to row: UnsafeMutableRawPointer, _ first: UnsafeMutableRawPointer,
+    _ step: Kernel.Step, _ noise: UInt64, _ ahead: UnsafeRawPointer?, _ shrinks: Bool
+  ) {
+    if let ahead { fetch(ahead + column &* Self.bytesPerWeight) }
+    let second = first + width &* 4
+    let byte = column &* 4
+    let weightAddress = row + column &* Storage.byteCount
+    var weight = Storage.load(weightAddress)
+    var a = Kernel.stateVectors > 0 ? fi_load_float8(first + byte) : .zero
+    var b = Kernel.stateVectors > 1 ? fi_load_float8(second + byte) : .zero
+    let g = fi_load_float8(gradient + column)
+    optimizer.apply(g, to: &weight, &a, &b, step)
+    if shrinks { shrink(&weight) }
+    Storage.store(weight, noise: dither(noise, column), weightAddress)
+    if Kernel.stateVectors > 0 { fi_store_float8(a, first + byte) }
+    if Kernel.stateVectors > 1 { fi_store_float8(b, second + byte) }
+  }
+
+  /// Of a weight and its state.
+  @inline(__always)
+  private static var bytesPerWeight: Int { Storage.byteCount &+ Kernel.stateVectors &* 4 }
+
+  /// Fetches what eight weights and their state take from an address on.
+  @inline(__always)
+  private func fetch(_ address: UnsafeRawPointer) {
+    fi_prefetch_outer(address)
+    if Self.bytesPerWeight > 8 { fi_prefetch_outer(address + 64) }
+  }
+
   /// Copies the weights out.
   @inline(__always)
   func loadWeights(_ row: UnsafeRawPointer, into output: UnsafeMutablePointer<Float>) {
-    let raw = UnsafeMutableRawPointer(output)
     var column = 0
-    while column &+ 8 <= shape.width {
-      raw.storeBytes(
-        of: Storage.load(row + column &* Storage.byteCount), toByteOffset: column &* 4, as: SIMD8<Float>.self)
+    while column &+ 32 <= width {
+      load16(row, column, output)
+      load16(row, column &+ 16, output)
+      column &+= 32
+    }
+    if column &+ 16 <= width {
+      load16(row, column, output)
+      column &+= 16
+    }
+    if column &+ 8 <= width {
+      fi_store_float8(Storage.load(row + column &* Storage.byteCount), output + column)
       column &+= 8
     }
-    let rest = shape.width &- column
-    if rest > 0 { storeFirst(rest, Storage.load(first: rest, row + column &* Storage.byteCount), raw + column &* 4) }
+    let rest = width &- column
+    if rest > 0 { storeFirst(rest, Storage.load(first: rest, row + column &* Storage.byteCount), output + column) }
+  }
+
+  @inline(__always)
+  private func load16(_ row: UnsafeRawPointer, _ column: Int, _ output: UnsafeMutablePointer<Float>) {
+    let source = row + column &* Storage.byteCount
+    fi_store_float8(Storage.load(source), output + column)
+    fi_store_float8(Storage.load(source + 8 &* Storage.byteCount), output + (column &+ 8))
   }
 
   /// Copies weights in, each as the nearest value of the format.
@@ -115,7 +189,7 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage> {
 
   @inline(__always)
   private func scalars(_ state: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Float> {
-    (state + Kernel.stateVectors &* shape.width &* 4).assumingMemoryBound(to: Float.self)
+    (state + Kernel.stateVectors &* width &* 4).assumingMemoryBound(to: Float.self)
   }
 
   /// Random lanes for rounding, or zeros for a format that does not round.
@@ -133,8 +207,8 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage> {
   @inline(__always)
   private func forEachBlock(_ body: (_ column: Int, _ count: Int) -> Void) {
     var column = 0
-    while column < shape.width {
-      body(column, min(8, shape.width &- column))
+    while column < width {
+      body(column, min(8, width &- column))
       column &+= 8
     }
   }

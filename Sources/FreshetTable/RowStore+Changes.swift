@@ -6,27 +6,32 @@ extension RowStore {
   /// The word of the first marked lane that a row's bit lies in.
   @inline(__always)
   func markedWords(_ number: UInt32) -> UnsafeMutablePointer<UInt64> {
-    places[Int(number >> shift)].bits + (firstMarkedWord &+ Int((number & mask) >> 6))
+    places[Int(number &>> shift)].bits + (firstMarkedWord &+ Int((number & mask) &>> 6))
   }
 
   /// Fetches the words that `markTouched` changes.
+  /// - Parameter words: The row's `markedWords`.
   @inline(__always)
-  func prefetchMarks(_ number: UInt32) {
-    let words = markedWords(number)
-    var lane = 0
-    while lane < markedLanes {
-      fi_prefetch_write(words + lane &* wordsPerLane)
-      lane &+= 1
-    }
+  func prefetchMarks(_ words: UnsafeMutablePointer<UInt64>) {
+    forEachMarkedLane { fi_prefetch_write(words + $0) }
   }
 
+  /// - Parameter words: The row's `markedWords`.
   @inline(__always)
-  func markTouched(_ number: UInt32) {
-    let words = markedWords(number)
+  func markTouched(_ number: UInt32, _ words: UnsafeMutablePointer<UInt64>) {
     let bit = UInt64(1) &<< UInt64(number & 63)
-    var lane = 0
-    while lane < markedLanes {
-      words[lane &* wordsPerLane] |= bit
+    forEachMarkedLane { words[$0] |= bit }
+  }
+
+  /// Calls `body` with the distance of each marked lane's word from the first one's. Nearly all tables have one or two lanes, for
+  /// which a loop is more work than what it repeats.
+  @inline(__always)
+  private func forEachMarkedLane(_ body: (_ word: Int) -> Void) {
+    if markedLanes > 0 { body(0) }
+    if markedLanes > 1 { body(wordsPerLane) }
+    var lane = 2
+    while _slowPath(lane < markedLanes) {
+      body(lane &* wordsPerLane)
       lane &+= 1
     }
   }

@@ -74,7 +74,7 @@ struct RowStore: ~Copyable {
 
   @inline(__always)
   func row(_ number: UInt32) -> UnsafeMutableRawPointer {
-    places[Int(number >> shift)].rows + Int(number & mask) &* strideBytes
+    places[Int(number &>> shift)].rows + Int(number & mask) &* strideBytes
   }
 
   @inline(__always)
@@ -83,10 +83,17 @@ struct RowStore: ~Copyable {
   /// Fetches the first `bytes` of a row into the second cache, from where work on it takes them almost as fast. Asked into the
   /// first one, which probably has too few buffers for the lines of several rows, an update took a sixth longer.
   @inline(__always)
-  static func prefetch(_ row: UnsafeMutableRawPointer, bytes: Int) {
+  static func prefetch(_ row: UnsafeRawPointer, bytes: Int) {
     // From the line that the row begins in to the one that its last byte lies in.
-    var line = UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: row) & ~63).unsafelyUnwrapped
+    var line = UnsafeRawPointer(bitPattern: UInt(bitPattern: row) & ~63).unsafelyUnwrapped
     let end = row + bytes
+    while line + 192 < end {
+      fi_prefetch_outer(line)
+      fi_prefetch_outer(line + 64)
+      fi_prefetch_outer(line + 128)
+      fi_prefetch_outer(line + 192)
+      line += 256
+    }
     while line < end {
       fi_prefetch_outer(line)
       line += 64

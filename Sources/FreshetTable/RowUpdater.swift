@@ -62,7 +62,7 @@ public final class RowUpdater {
     _ updates: UnsafeBufferPointer<RowUpdate>, _ weights: UnsafeMutablePointer<Float>,
     _ states: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>, _ optimizer: Kernel
   ) {
-    let kernel = RowKernel<Kernel, Float32Storage>(
+    let kernel = RowKernel<Kernel, Float32Storage, AnyWidth>(
       optimizer: optimizer, shape: shape, rules: layout.gradientRules, scratch: scratch)
     let width = shape.width
     let existence = shape.stateVectors &* width &+ shape.stateScalars

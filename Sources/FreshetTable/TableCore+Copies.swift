@@ -35,7 +35,7 @@ extension TableCore {
   mutating func contains(_ fids: UnsafeBufferPointer<Fid>, into output: UnsafeMutablePointer<Bool>) {
     forEach(fids, rowBytes: 0, touches: false) { core, _, _, entry in
       core.row(entry)
-    } work: { _, position, row, _ in
+    } work: { _, position, row, _, _ in
       output[position] = row != Self.noRow
     }
   }

@@ -93,8 +93,9 @@ extension TableCore {
     }
     rows.minutes.append(contentsOf: UnsafeBufferPointer(start: pending, count: count))
     var prefetched = 0
+    let rowAhead = Self.rowAhead(rowBytes: shape.rowBytes)
     forEachRun(count) { number, position, length in
-      let end = min(position &+ length &+ Self.rowAhead, count)
+      let end = min(position &+ length &+ rowAhead, count)
       while prefetched < end {
         RowStore.prefetch(store.row(numbers[prefetched]), bytes: shape.rowBytes)
         prefetched &+= 1

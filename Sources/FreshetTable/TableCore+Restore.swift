@@ -25,7 +25,7 @@ extension TableCore {
       let row = core.store.append(fid)
       core.index.insert(fid, row: row, minutes: minutes[position])
       return row
-    } work: { _, position, _, address in
+    } work: { _, position, _, address, _ in
       address.copyMemory(from: bytes + position &* rowBytes, byteCount: rowBytes)
     }
   }

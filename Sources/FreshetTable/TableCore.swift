@@ -7,9 +7,11 @@ struct TableCore: ~Copyable {
   static let noRow = UInt32.max
   /// Fids that are walked over together: their buckets stay in the nearest cache.
   static let chunk = 256
-  /// How many fids ahead of the search a bucket is fetched, and how many ahead of the work a row is.
+  /// How many fids ahead of the search a bucket is fetched.
   static let indexAhead = 24
-  static let rowAhead = 12
+  /// How many rows ahead of the work a row is fetched: of wide rows fewer, as there is room for so many lines on their way.
+  @inline(__always)
+  static func rowAhead(rowBytes: Int) -> Int { rowBytes <= 128 ? 24 : 12 }
 
   let layout: TableLayout
   let shape: RowShape
@@ -33,9 +35,11 @@ struct TableCore: ~Copyable {
   var evictionCursor: UInt32 = 0
   var sweepCursor = 0
   let scratch: UnsafeMutablePointer<Float>
-  /// Of the chunk in hand: rows and where they lie, by position, and the positions whose search goes on.
+  /// Of the chunk in hand, by position: rows; the fid's home bucket, and later where the row lies; the words that mark it as
+  /// touched. And the positions whose search goes on.
   let rows: UnsafeMutablePointer<UInt32>
   let addresses: UnsafeMutablePointer<UnsafeMutableRawPointer>
+  let marks: UnsafeMutablePointer<UnsafeMutablePointer<UInt64>>
   let pending: UnsafeMutablePointer<UInt32>
 
   init(layout: TableLayout, feeds: Int, isSnapshotted: Bool) {
@@ -50,6 +54,7 @@ struct TableCore: ~Copyable {
     scratch = .allocate(capacity: layout.width + 8)
     rows = .allocate(capacity: Self.chunk)
     addresses = .allocate(capacity: Self.chunk)
+    marks = .allocate(capacity: Self.chunk)
     pending = .allocate(capacity: Self.chunk)
   }
 
@@ -57,12 +62,14 @@ struct TableCore: ~Copyable {
     scratch.deallocate()
     rows.deallocate()
     addresses.deallocate()
+    marks.deallocate()
     pending.deallocate()
   }
 
-  func kernel<Kernel: RowOptimizer, Storage: WeightStorage>(
-    _ optimizer: Kernel, _ storage: Storage.Type
-  ) -> RowKernel<Kernel, Storage> {
+  @inline(__always)
+  func kernel<Kernel: RowOptimizer, Storage: WeightStorage, Width: RowWidth>(
+    _ optimizer: Kernel, _ storage: Storage.Type, _ width: Width.Type = AnyWidth.self
+  ) -> RowKernel<Kernel, Storage, Width> {
     RowKernel(optimizer: optimizer, shape: shape, rules: layout.gradientRules, scratch: scratch)
   }
 
@@ -83,8 +90,9 @@ struct TableCore: ~Copyable {
   /// The row of a fid for a change at `minutes`. Makes one if there is none.
   /// - Returns: `noRow` if the fid is not admitted.
   @inline(__always)
-  mutating func findOrInsert<Kernel, Storage>(
-    _ fid: Fid, _ entry: FidIndex.Entry?, minutes: UInt32, asksAdmission: Bool, _ kernel: RowKernel<Kernel, Storage>
+  mutating func findOrInsert<Kernel, Storage, Width>(
+    _ fid: Fid, _ entry: FidIndex.Entry?, minutes: UInt32, asksAdmission: Bool,
+    _ kernel: RowKernel<Kernel, Storage, Width>
   ) -> UInt32 {
     if let entry {
       let row = entry[0] &- 1
@@ -142,12 +150,16 @@ struct TableCore: ~Copyable {
   /// slower by a quarter.)
   /// - Parameters:
   ///   - rowBytes: How much of a row the work touches.
-  ///   - touches: Whether the work marks rows as touched.
+  ///   - touches: Whether the work changes rows, which marks them as touched.
+  ///   - fetchesRows: Whether the work itself fetches the row that it is given as `ahead`, a piece at a time; that is the row in hand
+  ///     where there is none further on.
   @inline(__always)
   mutating func forEach(
-    _ fids: UnsafeBufferPointer<Fid>, rowBytes: Int, touches: Bool,
+    _ fids: UnsafeBufferPointer<Fid>, rowBytes: Int, touches: Bool, fetchesRows: Bool = false,
     resolve: (inout TableCore, _ position: Int, Fid, FidIndex.Entry?) -> UInt32,
-    work: (inout TableCore, _ position: Int, _ row: UInt32, _ address: UnsafeMutableRawPointer) -> Void
+    work: (
+      inout TableCore, _ position: Int, _ row: UInt32, _ address: UnsafeMutableRawPointer, _ ahead: UnsafeRawPointer
+    ) -> Void
   ) {
     var first = 0
     while first < fids.count {
@@ -155,16 +167,21 @@ struct TableCore: ~Copyable {
       if touches && isCutting { saveForCut(chunk) }
       let count = chunk.count
       let indexAhead = min(Self.indexAhead, count)
-      for position in 0..<indexAhead { index.prefetch(chunk[position]) }
+      for position in 0..<indexAhead { addresses[position] = index.prefetch(chunk[position]) }
+      let moveCount = index.moveCount
       var pendingCount = 0
       for position in 0..<count {
-        if position &+ indexAhead < count { index.prefetch(chunk[position &+ indexAhead]) }
-        switch index.findAtHome(chunk[position]) {
-        case .entry(let entry): note(position, resolve(&self, first &+ position, chunk[position], entry))
-        case .absent: note(position, resolve(&self, first &+ position, chunk[position], nil))
+        if position &+ indexAhead < count {
+          addresses[position &+ indexAhead] = index.prefetch(chunk[position &+ indexAhead])
+        }
+        let fid = chunk[position]
+        let home = index.moveCount == moveCount ? addresses[position] : index.home(fid)
+        switch FidIndex.find(fid, atHome: home) {
+        case .entry(let entry): note(position, resolve(&self, first &+ position, fid, entry), touches)
+        case .absent: note(position, resolve(&self, first &+ position, fid, nil), touches)
         case .further where touches && admission.dependsOnOrder:
           // Who is admitted must not depend on where the index has room.
-          note(position, resolve(&self, first &+ position, chunk[position], index.find(chunk[position])))
+          note(position, resolve(&self, first &+ position, fid, index.find(fid)), touches)
         case .further:
           // The next bucket is on its way; there is other work until it comes.
           pending[pendingCount] = UInt32(truncatingIfNeeded: position)
@@ -173,30 +190,40 @@ struct TableCore: ~Copyable {
       }
       for number in 0..<pendingCount {
         let position = Int(pending[number])
-        note(position, resolve(&self, first &+ position, chunk[position], index.find(chunk[position])))
+        note(position, resolve(&self, first &+ position, chunk[position], index.find(chunk[position])), touches)
       }
-      let rowAhead = min(Self.rowAhead, count)
+      let rowAhead = min(Self.rowAhead(rowBytes: rowBytes), count)
       for position in 0..<rowAhead { prefetchRow(position, bytes: rowBytes, touches: touches) }
       for position in 0..<count {
-        if position &+ rowAhead < count { prefetchRow(position &+ rowAhead, bytes: rowBytes, touches: touches) }
-        work(&self, first &+ position, rows[position], addresses[position])
+        let row = rows[position]
+        let address = addresses[position]
+        var ahead = UnsafeRawPointer(address)
+        if position &+ rowAhead < count {
+          let next = position &+ rowAhead
+          prefetchRow(next, bytes: fetchesRows ? 0 : rowBytes, touches: touches)
+          if fetchesRows && rows[next] != Self.noRow { ahead = UnsafeRawPointer(addresses[next]) }
+        }
+        if touches && row != Self.noRow { store.markTouched(row, marks[position]) }
+        work(&self, first &+ position, row, address, ahead)
       }
       first &+= count
     }
   }
 
   @inline(__always)
-  private func note(_ position: Int, _ row: UInt32) {
+  private func note(_ position: Int, _ row: UInt32, _ touches: Bool) {
     rows[position] = row
-    if row != Self.noRow { addresses[position] = store.row(row) }
+    guard row != Self.noRow else { return }
+    addresses[position] = store.row(row)
+    if touches { marks[position] = store.markedWords(row) }
   }
 
   @inline(__always)
   private func prefetchRow(_ position: Int, bytes: Int, touches: Bool) {
     let row = rows[position]
     guard row != Self.noRow else { return }
-    if touches { store.prefetchMarks(row) }
-    RowStore.prefetch(addresses[position], bytes: bytes)
+    if touches { store.prefetchMarks(marks[position]) }
+    if bytes > 0 { RowStore.prefetch(addresses[position], bytes: bytes) }
   }
 
   @inline(__always)
@@ -206,7 +233,7 @@ struct TableCore: ~Copyable {
     let kernel = kernel(WeightsOnly(), storage)
     forEach(fids, rowBytes: shape.weightBytes, touches: false) { core, _, _, entry in
       core.row(entry)
-    } work: { core, position, row, address in
+    } work: { core, position, row, address, _ in
       let target = output + position &* core.shape.width
       if row != Self.noRow {
         kernel.loadWeights(address, into: target)
@@ -225,7 +252,7 @@ struct TableCore: ~Copyable {
     let stateWidth = shape.stateVectors &* shape.width &+ shape.stateScalars
     forEach(fids, rowBytes: shape.rowBytes, touches: false) { core, _, _, entry in
       core.row(entry)
-    } work: { core, position, row, address in
+    } work: { core, position, row, address, _ in
       let target = output + position &* core.shape.width
       let state = states + position &* (stateWidth &+ 1)
       if row != Self.noRow {
@@ -242,15 +269,15 @@ struct TableCore: ~Copyable {
   }
 
   @inline(__always)
-  mutating func update<Kernel: RowOptimizer, Storage: WeightStorage>(
+  mutating func update<Kernel: RowOptimizer, Storage: WeightStorage, Width: RowWidth>(
     _ fids: UnsafeBufferPointer<Fid>, gradients: UnsafePointer<Float>, minutes: UInt32, _ optimizer: Kernel,
-    _ storage: Storage.Type
+    _ storage: Storage.Type, _ width: Width.Type
   ) {
     advanceClock(minutes)
-    let kernel = kernel(optimizer, storage)
-    let width = shape.width
+    let kernel = kernel(optimizer, storage, width)
+    let width = kernel.width
     var updates: UInt64 = 0
-    forEach(fids, rowBytes: shape.strideBytes, touches: true) { core, position, fid, entry in
+    forEach(fids, rowBytes: shape.strideBytes, touches: true, fetchesRows: true) { core, position, fid, entry in
       if entry == nil || core.row(entry) == Self.noRow {
         // Nothing may come to be for its sake.
         guard areFinite(gradients + position &* width, width) else {
@@ -259,10 +286,9 @@ struct TableCore: ~Copyable {
         }
       }
       return core.findOrInsert(fid, entry, minutes: minutes, asksAdmission: true, kernel)
-    } work: { core, position, row, address in
+    } work: { core, position, row, address, ahead in
       guard row != Self.noRow else { return }
       let gradient = gradients + position &* width
-      core.store.markTouched(row)
       guard areFinite(gradient, width) else {
         core.statistics.nonFiniteGradients &+= 1
         return
@@ -270,7 +296,7 @@ struct TableCore: ~Copyable {
       updates &+= 1
       // A number that no other update of this row had.
       let noise = Storage.byteCount == 4 ? 0 : Hashing.mix(fids[position] &+ core.statistics.updates &+ updates)
-      kernel.update(address, gradient: gradient, noise: noise)
+      kernel.update(address, gradient: gradient, noise: noise, fetching: ahead)
     }
     statistics.updates &+= updates
     evictBeyondLimit()
@@ -285,9 +311,8 @@ struct TableCore: ~Copyable {
     let kernel = kernel(optimizer, storage)
     forEach(fids, rowBytes: shape.weightBytes, touches: true) { core, _, fid, entry in
       core.findOrInsert(fid, entry, minutes: minutes, asksAdmission: false, kernel)
-    } work: { core, position, row, address in
+    } work: { core, position, row, address, _ in
       kernel.storeWeights(weights + position &* core.shape.width, to: address)
-      core.store.markTouched(row)
     }
     evictBeyondLimit()
   }

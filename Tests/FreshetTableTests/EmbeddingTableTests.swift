@@ -47,6 +47,28 @@ import Testing
     #expect(table.statistics.updates == 1)
   }
 
+  @Test func aGradientIsRefusedWhicheverOfItsElementsIsNotFinite() {
+    for width in Array(1...40) + [63, 64, 65, 128] {
+      let table = EmbeddingTable(layout: Self.layout(width: width, optimizer: .sgd(SGD(learningRate: 1))), feeds: 1)
+      table.update([7], with: 1)
+      let before = table.row(7)
+      var gradients = [Float](repeating: 0.5, count: width)
+      for position in 0..<width {
+        for value in [Float.nan, .infinity, -.infinity, .signalingNaN] {
+          gradients[position] = value
+          table.update([7], gradients: gradients)
+          table.update([8], gradients: gradients)
+        }
+        gradients[position] = .greatestFiniteMagnitude
+      }
+      #expect(table.row(7) == before && table.row(8) == nil)
+      #expect(table.statistics.nonFiniteGradients == UInt64(8 * width) && table.statistics.updates == 1)
+      // As large as they are, these are numbers.
+      table.update([7], gradients: gradients)
+      #expect(table.statistics.updates == 2)
+    }
+  }
+
   @Test func removedFidsAreReportedAsTombstonesUnlessTheyCameBack() {
     let table = EmbeddingTable(layout: Self.layout(width: 1, optimizer: .sgd(SGD(learningRate: 1))), feeds: 1)
     let fids: [Fid] = [10, 11, 12]

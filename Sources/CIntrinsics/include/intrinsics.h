@@ -53,6 +53,11 @@ FI_INLINE uint32_t fi_nonzero4(const uint32_t *_Nonnull values) {
 #endif
 }
 
+// Eight floats at any address. The compiler leaves calls of Swift's `loadUnaligned` and `storeBytes` standing in long functions.
+typedef float fi_loose_float8 __attribute__((ext_vector_type(8), aligned(4)));
+FI_INLINE fi_float8 fi_load_float8(const void *_Nonnull source) { return *(const fi_loose_float8 *)source; }
+FI_INLINE void fi_store_float8(fi_float8 value, void *_Nonnull target) { *(fi_loose_float8 *)target = value; }
+
 // Eight roots at once; Swift's `squareRoot()` of a vector becomes eight calls.
 FI_INLINE fi_float8 fi_sqrt8(fi_float8 value) { return __builtin_elementwise_sqrt(value); }
 
