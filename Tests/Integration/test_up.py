@@ -52,12 +52,20 @@ def children(process):
     return {name: int(pid) for name, pid in re.findall(r"msg=started child=(\S+) pid=(\d+)", process.log)}
 
 
+def lives(port):
+    try:
+        return http_client.get(port, "/health/live").status == 200
+    except ConnectionRefusedError:
+        return False
+
+
 def test_up_runs_a_whole_cluster_and_starts_again_what_ends(up):
     cluster, process = up
     assert len(children(process)) == SERVERS + 5
     for key, count in (("ps.metrics_port", SERVERS), ("trainer.metrics_port", 2), ("serve.http_port", 1)):
         for port in range(cluster.settings[key], cluster.settings[key] + count):
-            assert http_client.get(port, "/health/live").status == 200, f"{key}, port {port}"
+            # A trainer says nothing of its own to wait for: its port opens some milliseconds later than the replica's.
+            wait_until(lambda: lives(port), f"{key}, port {port}, is served")
     dashboard = cluster.settings["dashboard.port"]
     watched = [process["id"] for process in http_client.get(dashboard, "/api/state").json["processes"]]
     # trainer.port is 0 here: the trainers have no port to be asked at.
