@@ -2,7 +2,7 @@ import CIntrinsics
 import FreshetCore
 
 /// How many weights a row has, for widths of which the compiler is to write down each step of an update, without a loop: a row of 64
-/// weights is updated a tenth faster.
+/// weights is updated up to a tenth faster.
 protocol RowWidth {
   /// Nil where the table says how many.
   static var columns: Int? { get }
@@ -46,7 +46,8 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage, Width: RowWidth> 
   }
 
   /// Applies one gradient.
-  /// - Parameter noise: Chooses how weights of 16 bits are rounded; any number will do, and different ones are best.
+  /// - Parameters:
+  ///   - noise: Chooses how weights of 16 bits are rounded; any number will do, and different ones are best.
   ///   - ahead: A row that is to be fetched meanwhile, line by line.
   @inline(__always)
   func update(
