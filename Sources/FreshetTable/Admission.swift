@@ -46,11 +46,6 @@ struct AdmissionFilter: ~Copyable {
 
   var sizeBytes: Int { sketch.sizeBytes }
 
-  /// Whether an answer depends on what was asked before.
-  var dependsOnOrder: Bool {
-    if case .everything = rule { false } else { true }
-  }
-
   /// Whether the fid gets a row with this update.
   @inline(__always)
   mutating func admits(_ fid: Fid) -> Bool {

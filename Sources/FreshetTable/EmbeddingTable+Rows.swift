@@ -60,7 +60,7 @@ extension EmbeddingTable {
   @inline(__always)
   private func locate(_ fid: Fid) -> UInt32 {
     let row = core.find(fid)
-    if row != TableCore.noRow { RowStore.prefetch(core.store.row(row), bytes: core.shape.weightBytes) }
+    if row != TableCore.noRow { core.store.addresses.fetch(core.store.row(row), bytes: 0..<core.shape.weightBytes) }
     return row
   }
 

@@ -43,9 +43,16 @@ public final class EmbeddingTable {
   ///   - output: Room for `fids.count × width` floats, row-major in the order of `fids`.
   public func gather(_ fids: UnsafeBufferPointer<Fid>, into output: UnsafeMutablePointer<Float>) {
     switch layout.weightFormat {
-    case .float32: core.gather(fids, into: output, Float32Storage.self)
-    case .float16: core.gather(fids, into: output, Float16Storage.self)
-    case .bfloat16: core.gather(fids, into: output, BFloat16Storage.self)
+    case .float32:
+      switch layout.width {
+      case 8: core.gather(fids, into: output, Float32Storage.self, Width8.self)
+      case 16: core.gather(fids, into: output, Float32Storage.self, Width16.self)
+      case 32: core.gather(fids, into: output, Float32Storage.self, Width32.self)
+      case 64: core.gather(fids, into: output, Float32Storage.self, Width64.self)
+      default: core.gather(fids, into: output, Float32Storage.self, AnyWidth.self)
+      }
+    case .float16: core.gather(fids, into: output, Float16Storage.self, AnyWidth.self)
+    case .bfloat16: core.gather(fids, into: output, BFloat16Storage.self, AnyWidth.self)
     }
   }
 
@@ -146,6 +153,8 @@ public final class EmbeddingTable {
     switch layout.weightFormat {
     case .float32:
       switch layout.width {
+      case 8: core.update(fids, gradients: gradients, minutes: minutes, kernel, Float32Storage.self, Width8.self)
+      case 16: core.update(fids, gradients: gradients, minutes: minutes, kernel, Float32Storage.self, Width16.self)
       case 32: core.update(fids, gradients: gradients, minutes: minutes, kernel, Float32Storage.self, Width32.self)
       case 64: core.update(fids, gradients: gradients, minutes: minutes, kernel, Float32Storage.self, Width64.self)
       default: core.update(fids, gradients: gradients, minutes: minutes, kernel, Float32Storage.self, AnyWidth.self)

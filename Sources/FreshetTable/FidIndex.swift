@@ -42,6 +42,8 @@ struct FidIndex: ~Copyable {
 
   static let bucketBytes = 64
   static let entriesPerBucket = 4
+  /// `occupied` of a bucket without a free entry.
+  static let allOccupied: UInt32 = 15
   private static let bucketsPerHugePage = PageMemory.hugePageBytes / bucketBytes
   private static let minimumBuckets = 16
   /// The index grows beyond 4/5 full.
@@ -61,8 +63,6 @@ struct FidIndex: ~Copyable {
   private(set) var oldBuckets = Buckets.none
   private(set) var oldStart = 0
   private(set) var movedCount = 0
-  /// Grows whenever entries move to the other array.
-  private(set) var moveCount = 0
   /// Buckets of the new array for one of the old, as a fixed-point number.
   private var stretch = 0
   private static let stretchBits = 20
@@ -96,7 +96,7 @@ struct FidIndex: ~Copyable {
     return buckets
   }
 
-  /// Where a search for the fid begins, as long as `moveCount` stays the same.
+  /// Where a search for the fid begins.
   @inline(__always)
   func home(_ fid: Fid) -> UnsafeMutableRawPointer {
     let hash = Self.hash(fid)
@@ -105,31 +105,8 @@ struct FidIndex: ~Copyable {
   }
 
   /// Fetches the fid's home bucket.
-  @inline(__always) @discardableResult
-  func prefetch(_ fid: Fid) -> UnsafeMutableRawPointer {
-    let home = home(fid)
-    fi_prefetch_read(home)
-    return home
-  }
-
-  enum Search {
-    case entry(Entry)
-    case absent
-    /// It goes on in the next bucket, which is being fetched.
-    case further
-  }
-
-  /// Searches the fid's home bucket.
   @inline(__always)
-  static func find(_ fid: Fid, atHome bucket: UnsafeMutableRawPointer) -> Search {
-    let occupied = occupied(bucket)
-    let match = match(bucket, fid) & occupied
-    if match != 0 { return .entry(entry(bucket, lane: match.trailingZeroBitCount)) }
-    if occupied != 15 { return .absent }
-    // Behind the last bucket of an array this fetches nothing of use.
-    fi_prefetch_read(bucket + bucketBytes)
-    return .further
-  }
+  func prefetch(_ fid: Fid) { fi_prefetch_read(home(fid)) }
 
   @inline(__always)
   func find(_ fid: Fid) -> Entry? {
@@ -141,7 +118,7 @@ struct FidIndex: ~Copyable {
       let occupied = Self.occupied(bucket)
       let match = Self.match(bucket, fid) & occupied
       if match != 0 { return Self.entry(bucket, lane: match.trailingZeroBitCount) }
-      if occupied != 15 { return nil }
+      if occupied != Self.allOccupied { return nil }
       number = array.after(number)
     }
   }
@@ -174,12 +151,12 @@ struct FidIndex: ~Copyable {
         let entry = Self.entry(bucket, lane: match.trailingZeroBitCount)
         let row = entry[0] &- 1
         entry[0] = 0
-        if occupied == 15 { Self.closeGap(at: number, lane: match.trailingZeroBitCount, in: array) }
+        if occupied == Self.allOccupied { Self.closeGap(at: number, lane: match.trailingZeroBitCount, in: array) }
         count &-= 1
         shrinkIfEmpty()
         return row
       }
-      if occupied != 15 { return nil }
+      if occupied != Self.allOccupied { return nil }
       number = array.after(number)
     }
   }
@@ -208,7 +185,7 @@ struct FidIndex: ~Copyable {
         break
       }
       // A bucket that had room lets nothing pass it.
-      if occupied != 15 { return }
+      if occupied != Self.allOccupied { return }
       number = array.after(number)
     }
   }
@@ -235,7 +212,7 @@ struct FidIndex: ~Copyable {
     stretch = (newCount << Self.stretchBits) / oldBuckets.count
     // A run of full buckets moves whole, so begin behind a bucket with room.
     oldStart = 1
-    while Self.occupied(oldBuckets.bucket(oldStart - 1)) == 15 { oldStart += 1 }
+    while Self.occupied(oldBuckets.bucket(oldStart - 1)) == Self.allOccupied { oldStart += 1 }
     movedCount = 0
     releasedTo = (oldStart + Self.bucketsPerHugePage - 1) / Self.bucketsPerHugePage * Self.bucketsPerHugePage
     releasedBytes = 0
@@ -245,7 +222,6 @@ struct FidIndex: ~Copyable {
 
   /// Moves `limit` buckets, and what follows them up to a bucket with room.
   mutating func moveBuckets(_ limit: Int) {
-    moveCount &+= 1
     var left = limit
     while movedCount < oldBuckets.count {
       var number = oldStart &+ movedCount

@@ -9,6 +9,8 @@ protocol RowWidth {
 }
 
 enum AnyWidth: RowWidth { static var columns: Int? { nil } }
+enum Width8: RowWidth { static var columns: Int? { 8 } }
+enum Width16: RowWidth { static var columns: Int? { 16 } }
 enum Width32: RowWidth { static var columns: Int? { 32 } }
 enum Width64: RowWidth { static var columns: Int? { 64 } }
 
@@ -19,9 +21,28 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage, Width: RowWidth> 
   let rules: GradientRules
   /// Room for one vector of weights or gradients, in 32 bits.
   let scratch: UnsafeMutablePointer<Float>
+  /// What the rules come to, asked once and not for each row.
+  private let rewritesGradient: Bool
+  private let shrinksWeights: Bool
+
+  @inline(__always)
+  init(optimizer: Kernel, shape: RowShape, rules: GradientRules, scratch: UnsafeMutablePointer<Float>) {
+    self.optimizer = optimizer
+    self.shape = shape
+    self.rules = rules
+    self.scratch = scratch
+    rewritesGradient = rules.changesGradient
+    shrinksWeights = rules.l1 != 0
+  }
 
   @inline(__always)
   var width: Int { Width.columns ?? shape.width }
+
+  @inline(__always)
+  var weightBytes: Int { (width &* Storage.byteCount &+ 3) & ~3 }
+
+  @inline(__always)
+  var rowBytes: Int { weightBytes &+ (Kernel.stateVectors &* width &+ Kernel.stateScalars) &* 4 }
 
   /// Writes a row that has never been updated.
   @inline(__always)
@@ -29,7 +50,7 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage, Width: RowWidth> 
     let weights = Storage.byteCount == 4 ? row.assumingMemoryBound(to: Float.self) : scratch
     initializer.write(fid: fid, width: width, into: weights)
     if Storage.byteCount != 4 { storeWeights(weights, to: row) }
-    initializeState(row + shape.weightBytes, weights: weights)
+    initializeState(row + weightBytes, weights: weights)
   }
 
   /// Writes the optimizer state of a row that has never been updated.
@@ -46,57 +67,48 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage, Width: RowWidth> 
   }
 
   /// Applies one gradient.
-  /// - Parameters:
-  ///   - noise: Chooses how weights of 16 bits are rounded; any number will do, and different ones are best.
-  ///   - ahead: A row that is to be fetched meanwhile, line by line.
+  /// - Parameter noise: Chooses how weights of 16 bits are rounded; any number will do, and different ones are best.
   @inline(__always)
-  func update(
-    _ row: UnsafeMutableRawPointer, gradient: UnsafePointer<Float>, noise: UInt64, fetching ahead: UnsafeRawPointer
-  ) {
-    update(row, state: row + (width &* Storage.byteCount &+ 3) & ~3, gradient: gradient, noise: noise, fetching: ahead)
+  func update(_ row: UnsafeMutableRawPointer, gradient: UnsafePointer<Float>, noise: UInt64) {
+    update(row, state: row + weightBytes, gradient: gradient, noise: noise)
   }
 
   /// Applies one gradient to weights and optimizer state that need not lie one behind the other.
   @inline(__always)
   func update(
     _ row: UnsafeMutableRawPointer, state first: UnsafeMutableRawPointer, gradient given: UnsafePointer<Float>,
-    noise: UInt64, fetching ahead: UnsafeRawPointer? = nil
+    noise: UInt64
   ) {
     var gradient = given
-    if rules.changesGradient {
+    if rewritesGradient {
       loadWeights(row, into: scratch)
       rules.rewrite(given, weights: scratch, width: width, into: scratch)
       gradient = UnsafePointer(scratch)
     }
     let step = optimizer.beginStep(scalars(first))
-    // Asked once, not for each block.
-    if rules.l1 == 0 {
-      apply(gradient, to: row, first, step, noise, ahead, shrinks: false)
+    if shrinksWeights {
+      apply(gradient, to: row, first, step, noise, shrinks: true)
     } else {
-      apply(gradient, to: row, first, step, noise, ahead, shrinks: true)
+      apply(gradient, to: row, first, step, noise, shrinks: false)
     }
   }
 
   @inline(__always)
   private func apply(
     _ gradient: UnsafePointer<Float>, to row: UnsafeMutableRawPointer, _ first: UnsafeMutableRawPointer,
-    _ step: Kernel.Step, _ noise: UInt64, _ ahead: UnsafeRawPointer?, shrinks: Bool
+    _ step: Kernel.Step, _ noise: UInt64, shrinks: Bool
   ) {
     var column = 0
     while column &+ 16 <= width {
-      apply8(column, gradient, to: row, first, step, noise, ahead, shrinks)
-      apply8(column &+ 8, gradient, to: row, first, step, noise, ahead, shrinks)
+      apply8(column, gradient, to: row, first, step, noise, shrinks)
+      apply8(column &+ 8, gradient, to: row, first, step, noise, shrinks)
       column &+= 16
     }
     if column &+ 8 <= width {
-      apply8(column, gradient, to: row, first, step, noise, ahead, shrinks)
+      apply8(column, gradient, to: row, first, step, noise, shrinks)
       column &+= 8
     }
     let rest = width &- column
-    if let ahead, rest > 0 || Kernel.stateScalars > 0 {
-      fetch(ahead + column &* Self.bytesPerWeight)
-      fi_prefetch_outer(ahead + (shape.strideBytes &- 1))
-    }
     guard rest > 0 else { return }
     let second = first + width &* 4
     let byte = column &* 4
@@ -111,13 +123,12 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage, Width: RowWidth> 
     if Kernel.stateVectors > 1 { storeFirst(rest, b, second + byte) }
   }
 
-  /// Eight weights from `column` on. Fetches as much of the row ahead as is worked on.
+  /// Eight weights from `column` on.
   @inline(__always)
   private func apply8(
     _ column: Int, _ gradient: UnsafePointer<Float>, to row: UnsafeMutableRawPointer, _ first: UnsafeMutableRawPointer,
-    _ step: Kernel.Step, _ noise: UInt64, _ ahead: UnsafeRawPointer?, _ shrinks: Bool
+    _ step: Kernel.Step, _ noise: UInt64, _ shrinks: Bool
   ) {
-    if let ahead { fetch(ahead + column &* Self.bytesPerWeight) }
     let second = first + width &* 4
     let byte = column &* 4
     let weightAddress = row + column &* Storage.byteCount
@@ -130,17 +141,6 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage, Width: RowWidth> 
     Storage.store(weight, noise: dither(noise, column), weightAddress)
     if Kernel.stateVectors > 0 { fi_store_float8(a, first + byte) }
     if Kernel.stateVectors > 1 { fi_store_float8(b, second + byte) }
-  }
-
-  /// Of a weight and its state.
-  @inline(__always)
-  private static var bytesPerWeight: Int { Storage.byteCount &+ Kernel.stateVectors &* 4 }
-
-  /// Fetches what eight weights and their state take from an address on.
-  @inline(__always)
-  private func fetch(_ address: UnsafeRawPointer) {
-    fi_prefetch_outer(address)
-    if Self.bytesPerWeight > 8 { fi_prefetch_outer(address + 64) }
   }
 
   /// Copies the weights out.

@@ -3,39 +3,6 @@ import FreshetCore
 
 /// What each row's bits say: which feeds have yet to hear that it was touched, and whether a cut waits for it.
 extension RowStore {
-  /// The word of the first marked lane that a row's bit lies in.
-  @inline(__always)
-  func markedWords(_ number: UInt32) -> UnsafeMutablePointer<UInt64> {
-    places[Int(number &>> shift)].bits + (firstMarkedWord &+ Int((number & mask) &>> 6))
-  }
-
-  /// Fetches the words that `markTouched` changes.
-  /// - Parameter words: The row's `markedWords`.
-  @inline(__always)
-  func prefetchMarks(_ words: UnsafeMutablePointer<UInt64>) {
-    forEachMarkedLane { fi_prefetch_write(words + $0) }
-  }
-
-  /// - Parameter words: The row's `markedWords`.
-  @inline(__always)
-  func markTouched(_ number: UInt32, _ words: UnsafeMutablePointer<UInt64>) {
-    let bit = UInt64(1) &<< UInt64(number & 63)
-    forEachMarkedLane { words[$0] |= bit }
-  }
-
-  /// Calls `body` with the distance of each marked lane's word from the first one's. Nearly all tables have one or two lanes, for
-  /// which a loop is more work than what it repeats.
-  @inline(__always)
-  private func forEachMarkedLane(_ body: (_ word: Int) -> Void) {
-    if markedLanes > 0 { body(0) }
-    if markedLanes > 1 { body(wordsPerLane) }
-    var lane = 2
-    while _slowPath(lane < markedLanes) {
-      body(lane &* wordsPerLane)
-      lane &+= 1
-    }
-  }
-
   /// Gives a row the bits of another one, which has none from now on; a row whose source it is itself loses them.
   func moveBits(from source: UInt32, to target: UInt32) {
     let sourceWords = places[Int(source >> shift)].bits + Int((source & mask) >> 6)

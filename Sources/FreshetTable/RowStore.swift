@@ -73,32 +73,18 @@ struct RowStore: ~Copyable {
   var sizeBytes: Int { count * (strideBytes + MemoryLayout<Fid>.size) + slabCount * lanes * rowsPerSlab / 8 }
 
   @inline(__always)
-  func row(_ number: UInt32) -> UnsafeMutableRawPointer {
-    places[Int(number &>> shift)].rows + Int(number & mask) &* strideBytes
+  func row(_ number: UInt32) -> UnsafeMutableRawPointer { addresses.row(number) }
+
+  /// Where rows lie now; holds until rows are added or removed.
+  @inline(__always)
+  var addresses: RowAddresses {
+    RowAddresses(
+      places: places, strideBytes: strideBytes, shift: shift, mask: mask, firstMarkedWord: firstMarkedWord,
+      markedLanes: markedLanes, wordsPerLane: wordsPerLane)
   }
 
   @inline(__always)
   func fid(_ number: UInt32) -> Fid { slabs[Int(number >> shift)].fids[Int(number & mask)] }
-
-  /// Fetches the first `bytes` of a row into the second cache, from where work on it takes them almost as fast. Asked into the
-  /// first one, which probably has too few buffers for the lines of several rows, an update took a sixth longer.
-  @inline(__always)
-  static func prefetch(_ row: UnsafeRawPointer, bytes: Int) {
-    // From the line that the row begins in to the one that its last byte lies in.
-    var line = UnsafeRawPointer(bitPattern: UInt(bitPattern: row) & ~63).unsafelyUnwrapped
-    let end = row + bytes
-    while line + 192 < end {
-      fi_prefetch_outer(line)
-      fi_prefetch_outer(line + 64)
-      fi_prefetch_outer(line + 128)
-      fi_prefetch_outer(line + 192)
-      line += 256
-    }
-    while line < end {
-      fi_prefetch_outer(line)
-      line += 64
-    }
-  }
 
   /// Adds a row behind the last one. Its bytes are not initialised.
   @inline(__always)

@@ -33,10 +33,12 @@ extension TableCore {
   }
 
   mutating func contains(_ fids: UnsafeBufferPointer<Fid>, into output: UnsafeMutablePointer<Bool>) {
-    forEach(fids, rowBytes: 0, touches: false) { core, _, _, entry in
+    forEach(fids, rowBytes: 0, minutes: nil) { core, _, _, entry in
       core.row(entry)
-    } work: { _, position, row, _, _ in
-      output[position] = row != Self.noRow
+    } work: { _, position, _ in
+      output[position] = true
+    } missing: { _, position in
+      output[position] = false
     }
   }
 

@@ -43,7 +43,7 @@ extension TableCore {
     }
     for position in 0..<fids.count where rows[position] != Self.noRow {
       if store.isPending(rows[position]) {
-        RowStore.prefetch(store.row(rows[position]), bytes: shape.rowBytes)
+        store.addresses.fetch(store.row(rows[position]), bytes: 0..<shape.rowBytes)
       } else {
         rows[position] = Self.noRow
       }
@@ -93,11 +93,10 @@ extension TableCore {
     }
     rows.minutes.append(contentsOf: UnsafeBufferPointer(start: pending, count: count))
     var prefetched = 0
-    let rowAhead = Self.rowAhead(rowBytes: shape.rowBytes)
     forEachRun(count) { number, position, length in
-      let end = min(position &+ length &+ rowAhead, count)
+      let end = min(position &+ length &+ Self.linesAhead, count)
       while prefetched < end {
-        RowStore.prefetch(store.row(numbers[prefetched]), bytes: shape.rowBytes)
+        store.addresses.fetch(store.row(numbers[prefetched]), bytes: 0..<shape.rowBytes)
         prefetched &+= 1
       }
       let isTight = shape.strideBytes == shape.rowBytes

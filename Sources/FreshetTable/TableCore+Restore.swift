@@ -17,17 +17,30 @@ extension TableCore {
   ) {
     precondition(!isCutting)
     let rowBytes = shape.rowBytes
-    forEach(fids, rowBytes: rowBytes, touches: false) { core, position, fid, entry in
-      if let entry {
-        entry[FidIndex.minutesOffset] = minutes[position]
-        return entry[0] &- 1
+    var first = 0
+    while first < fids.count {
+      let end = min(first + Self.chunk, fids.count)
+      for position in first..<end { index.prefetch(fids[position]) }
+      for position in first..<end {
+        let address = store.row(restoreRow(fids[position], minutes: minutes[position]))
+        addresses[position - first] = address
+        store.addresses.fetch(address, bytes: 0..<rowBytes)
       }
-      let row = core.store.append(fid)
-      core.index.insert(fid, row: row, minutes: minutes[position])
-      return row
-    } work: { _, position, _, address, _ in
-      address.copyMemory(from: bytes + position &* rowBytes, byteCount: rowBytes)
+      for position in first..<end {
+        addresses[position - first].copyMemory(from: bytes + position &* rowBytes, byteCount: rowBytes)
+      }
+      first = end
     }
+  }
+
+  private mutating func restoreRow(_ fid: Fid, minutes: UInt32) -> UInt32 {
+    if let entry = index.find(fid) {
+      entry[FidIndex.minutesOffset] = minutes
+      return entry[0] &- 1
+    }
+    let row = store.append(fid)
+    index.insert(fid, row: row, minutes: minutes)
+    return row
   }
 
   func accepts(_ head: TableCutHead) -> Bool {

@@ -23,7 +23,7 @@ import Testing
           store.row(row).storeBytes(of: ~fid, as: UInt64.self)
           model.append(fid)
           if fid % 3 == 0 {
-            store.markTouched(row, store.markedWords(row))
+            store.addresses.markTouched(row, store.addresses.fetchMarks(row))
             for feed in 0..<2 { touched[feed].insert(fid) }
           }
         } else {
