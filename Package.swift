@@ -105,7 +105,7 @@ let package = Package(
       "FreshetRoles",
       [
         "FreshetCore", "FreshetTable", "FreshetModel", "FreshetWire", "FreshetCluster", "FreshetKafka", "FreshetStore",
-        "FreshetRocks", "FreshetS3", "FreshetNet", "FreshetHTTP", "FreshetDashboard",
+        "FreshetRocks", "FreshetS3", "FreshetNet", "FreshetHTTP", "FreshetDashboard", "CIntrinsics",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -150,7 +150,8 @@ let package = Package(
       ]
     ),
     tests("FreshetNet", ["FreshetNet", "FreshetWire", "FreshetCore"] + nio),
-    tests("FreshetRoles", ["FreshetRoles", "CAllocationCount", "FreshetCluster", "FreshetModel", "FreshetCore"]),
+    tests(
+      "FreshetRoles", ["FreshetRoles", "CAllocationCount", "CIntrinsics", "FreshetCluster", "FreshetModel", "FreshetCore"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -162,6 +162,11 @@ void fi_wait_while_equal(const void *_Nonnull word, uint32_t value);
 // Wakes all threads that sleep so.
 void fi_wake_all(const void *_Nonnull word);
 
+// How long a turn of the calling thread on a busy core is to be, and is; the shorter, the sooner it comes to one. Asking returns 0, or
+// -1 if the kernel refuses. Kernels before 6.12 pass over it, and say 0.
+int fi_ask_time_slice(uint64_t nanoseconds);
+uint64_t fi_time_slice(void);
+
 // Puts the pages at `from` in place of those at `to`. Returns 0, or -1 if the kernel refuses.
 int fi_move_pages(void *_Nonnull from, void *_Nonnull to, size_t bytes);
 

@@ -37,7 +37,7 @@ final class ReplicaLoop {
   }
 
   func start() {
-    BackgroundThread.giveWay()
+    ThreadSchedule.giveWay()
     feed.start()
   }
 

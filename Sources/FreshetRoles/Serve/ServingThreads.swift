@@ -42,7 +42,8 @@ final class ServingThreads: Sendable {
     var members: [Member] = []
     for loop in loops {
       let endpoint = try await loop.submit {
-        NIOLoopBound(
+        ThreadSchedule.answerPromptly()
+        return NIOLoopBound(
           ServeEndpoint(engine: try model.makeEngine(limits: limits), activeTurn: activeTurn, loop: loop),
           eventLoop: loop)
       }.get()

@@ -26,7 +26,7 @@ final class SnapshotWriterThread: Sendable {
     onEnd: @escaping @Sendable () -> Void
   ) {
     let thread = Thread { [self] in
-      BackgroundThread.giveWay(niceness: Self.niceness)
+      ThreadSchedule.giveWay(niceness: Self.niceness)
       let writer = SnapshotFileWriter(store: store, compressor: compressor)
       while case .action(let action) = next() {
         if let event = writer.perform(action) { onEvent(event) }
