@@ -151,7 +151,8 @@ let package = Package(
     ),
     tests("FreshetNet", ["FreshetNet", "FreshetWire", "FreshetCore"] + nio),
     tests(
-      "FreshetRoles", ["FreshetRoles", "CAllocationCount", "CIntrinsics", "FreshetCluster", "FreshetModel", "FreshetCore"]),
+      "FreshetRoles",
+      ["FreshetRoles", "CAllocationCount", "CIntrinsics", "FreshetCluster", "FreshetModel", "FreshetCore"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -5,7 +5,6 @@ import Testing
 @testable import FreshetRoles
 
 @Suite struct ThreadScheduleTests {
-  /// Of the slice and of the policy of the thread that asks, before and after; another thread's stay as they are.
   @Test func aThreadThatAnswersHasShortTurnsAndTheOthersAsBefore() {
     let here = fi_time_slice()
     let (before, after) = onAThread { () -> (UInt64, UInt64) in
