@@ -1,4 +1,3 @@
-import CIntrinsics
 import FreshetCore
 
 /// One row that is wanted of a list of tables.

@@ -38,9 +38,9 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage, Width: RowWidth> 
   @inline(__always)
   var width: Int { Width.columns ?? shape.width }
 
+  // Those of the shape, known to the compiler where the width is.
   @inline(__always)
-  var weightBytes: Int { (width &* Storage.byteCount &+ 3) & ~3 }
-
+  var weightBytes: Int { RowShape.weightBytes(width, of: Storage.byteCount) }
   @inline(__always)
   var rowBytes: Int { weightBytes &+ (Kernel.stateVectors &* width &+ Kernel.stateScalars) &* 4 }
 

@@ -1,4 +1,3 @@
-import CIntrinsics
 import FreshetCore
 
 /// The memory of a table's rows, which are numbered `0 ..< count` without holes.

@@ -17,30 +17,17 @@ extension TableCore {
   ) {
     precondition(!isCutting)
     let rowBytes = shape.rowBytes
-    var first = 0
-    while first < fids.count {
-      let end = min(first + Self.chunk, fids.count)
-      for position in first..<end { index.prefetch(fids[position]) }
-      for position in first..<end {
-        let address = store.row(restoreRow(fids[position], minutes: minutes[position]))
-        addresses[position - first] = address
-        store.addresses.fetch(address, bytes: 0..<rowBytes)
-      }
-      for position in first..<end {
-        addresses[position - first].copyMemory(from: bytes + position &* rowBytes, byteCount: rowBytes)
-      }
-      first = end
+    forEach(fids, rowBytes: rowBytes, minutes: nil) { core, position, fid, entry in
+      if let entry { return entry[0] &- 1 }
+      let row = core.store.append(fid)
+      core.index.insert(fid, row: row, minutes: minutes[position])
+      return row
+    } work: { core, position, address in
+      // Back in time too, which no other change goes; the bucket is at hand still.
+      core.index.find(fids[position]).unsafelyUnwrapped[FidIndex.minutesOffset] = minutes[position]
+      address.copyMemory(from: bytes + position &* rowBytes, byteCount: rowBytes)
+    } missing: { _, _ in
     }
-  }
-
-  private mutating func restoreRow(_ fid: Fid, minutes: UInt32) -> UInt32 {
-    if let entry = index.find(fid) {
-      entry[FidIndex.minutesOffset] = minutes
-      return entry[0] &- 1
-    }
-    let row = store.append(fid)
-    index.insert(fid, row: row, minutes: minutes)
-    return row
   }
 
   func accepts(_ head: TableCutHead) -> Bool {

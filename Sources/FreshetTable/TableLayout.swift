@@ -74,13 +74,17 @@ struct RowShape: Sendable {
 
   init(_ layout: TableLayout) {
     width = layout.width
-    weightBytes = (width * layout.weightFormat.byteCount + 3) & ~3
+    weightBytes = Self.weightBytes(width, of: layout.weightFormat.byteCount)
     (stateVectors, stateScalars) = layout.optimizer.stateShape
     rowBytes = weightBytes + (stateVectors * width + stateScalars) * 4
     // Rows that begin with a cache line touch the fewest of them, if that costs little memory.
     let aligned = (rowBytes + 63) & ~63
     strideBytes = aligned - rowBytes <= rowBytes / 8 ? aligned : rowBytes
   }
+
+  /// - Parameter byteCount: Of one weight.
+  @inline(__always)
+  static func weightBytes(_ width: Int, of byteCount: Int) -> Int { (width &* byteCount &+ 3) & ~3 }
 
   /// Floats of a row as they are handed out: weights, then state.
   var floatCount: Int { width + stateVectors * width + stateScalars }
