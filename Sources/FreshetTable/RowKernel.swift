@@ -21,9 +21,8 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage, Width: RowWidth> 
   let rules: GradientRules
   /// Room for one vector of weights or gradients, in 32 bits.
   let scratch: UnsafeMutablePointer<Float>
-  /// What the rules come to, asked once and not for each row.
-  private let rewritesGradient: Bool
-  private let shrinksWeights: Bool
+  /// Whether any of the rules is in force, asked once and not for each row.
+  private let hasRules: Bool
 
   @inline(__always)
   init(optimizer: Kernel, shape: RowShape, rules: GradientRules, scratch: UnsafeMutablePointer<Float>) {
@@ -31,8 +30,7 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage, Width: RowWidth> 
     self.shape = shape
     self.rules = rules
     self.scratch = scratch
-    rewritesGradient = rules.changesGradient
-    shrinksWeights = rules.l1 != 0
+    hasRules = rules.changesGradient || rules.l1 != 0
   }
 
   @inline(__always)
@@ -79,18 +77,22 @@ struct RowKernel<Kernel: RowOptimizer, Storage: WeightStorage, Width: RowWidth> 
     _ row: UnsafeMutableRawPointer, state first: UnsafeMutableRawPointer, gradient given: UnsafePointer<Float>,
     noise: UInt64
   ) {
+    if _slowPath(hasRules) { return updateByRules(row, first, given, noise) }
+    apply(given, to: row, first, optimizer.beginStep(scalars(first)), noise, shrinks: false)
+  }
+
+  /// In a function of its own: beside it, the compiler took the vectors of the step without rules to pieces.
+  @inline(never)
+  private func updateByRules(
+    _ row: UnsafeMutableRawPointer, _ first: UnsafeMutableRawPointer, _ given: UnsafePointer<Float>, _ noise: UInt64
+  ) {
     var gradient = given
-    if rewritesGradient {
+    if rules.changesGradient {
       loadWeights(row, into: scratch)
       rules.rewrite(given, weights: scratch, width: width, into: scratch)
       gradient = UnsafePointer(scratch)
     }
-    let step = optimizer.beginStep(scalars(first))
-    if shrinksWeights {
-      apply(gradient, to: row, first, step, noise, shrinks: true)
-    } else {
-      apply(gradient, to: row, first, step, noise, shrinks: false)
-    }
+    apply(gradient, to: row, first, optimizer.beginStep(scalars(first)), noise, shrinks: rules.l1 != 0)
   }
 
   @inline(__always)

@@ -13,12 +13,17 @@ extension TableCore {
   /// - Parameters:
   ///   - rowBytes: How much of a row the work touches.
   ///   - minutes: When rows change that are found; nil if the work only reads them. A change marks them as touched.
+  ///   - restored: Instead of `minutes`: for each fid when its row, if it is found, was last updated. Nothing is marked.
+  ///   - fetchedTogether: Of how many rows the first lines are fetched at once, a power of two. Few instructions lie between
+  ///     the fetches then, so that a processor that looks some hundreds of instructions ahead translates several addresses at
+  ///     the same time. Pays where the work on a row is long.
   ///   - resolve: For fids without a row, or with one that has expired, and for those that do not lie in their home bucket.
   ///   - work: Gets each row.
   ///   - missing: Gets each fid that `resolve` gave no row.
   @inline(__always)
   mutating func forEach(
-    _ fids: UnsafeBufferPointer<Fid>, rowBytes: Int, minutes: UInt32?,
+    _ fids: UnsafeBufferPointer<Fid>, rowBytes: Int, minutes: UInt32?, restored: UnsafePointer<UInt32>? = nil,
+    fetchedTogether: Int = 1,
     resolve: (inout TableCore, _ position: Int, Fid, FidIndex.Entry?) -> UInt32,
     work: (inout TableCore, _ position: Int, UnsafeMutableRawPointer) -> Void,
     missing: (inout TableCore, _ position: Int) -> Void
@@ -30,7 +35,7 @@ extension TableCore {
     while first < fids.count {
       let chunk = UnsafeBufferPointer(rebasing: fids[first..<min(first &+ Self.chunk, fids.count)])
       if touches && isCutting { saveForCut(chunk) }
-      let pendingCount = searchHomes(chunk, minutes: minutes ?? 0)
+      let pendingCount = searchHomes(chunk, minutes: minutes ?? 0, restored: restored.map { $0 + first })
       for number in 0..<pendingCount {
         let position = Int(pending[number])
         rows[position] = resolve(&self, first &+ position, chunk[position], index.find(chunk[position]))
@@ -43,7 +48,7 @@ extension TableCore {
         if rowBytes > 0 { store.fetch(address, bytes: 0..<firstBytes) }
       }
       // Behind the last row lie as many that are none, so that the walk need not look how far it is.
-      (rows + chunk.count).update(repeating: Self.noRow, count: Self.rowAhead)
+      (rows + chunk.count).update(repeating: Self.noRow, count: Self.rowAhead &+ Self.longRowsTogether)
       for position in 0..<min(Self.rowAhead, chunk.count) where rows[position] != Self.noRow { fetchFirst(position) }
       if firstBytes < rowBytes {
         for position in 0..<min(Self.linesAhead, chunk.count) where rows[position] != Self.noRow {
@@ -51,7 +56,10 @@ extension TableCore {
         }
       }
       for position in 0..<chunk.count {
-        if rows[position &+ Self.rowAhead] != Self.noRow { fetchFirst(position &+ Self.rowAhead) }
+        if position & (fetchedTogether &- 1) == 0 {
+          let next = position &+ Self.rowAhead
+          for position in next..<next &+ fetchedTogether where rows[position] != Self.noRow { fetchFirst(position) }
+        }
         if firstBytes < rowBytes && rows[position &+ Self.linesAhead] != Self.noRow {
           store.fetch(addresses[position &+ Self.linesAhead], bytes: firstBytes..<rowBytes)
         }
@@ -68,18 +76,25 @@ extension TableCore {
   }
 
   /// Looks for a chunk of fids in their home buckets, and notes the rows of those that are found.
-  /// - Parameter minutes: When the rows change; 0 if they do not.
+  /// - Parameters:
+  ///   - minutes: When the rows change; 0 if they do not.
+  ///   - restored: Instead, when each one was last updated.
   /// - Returns: How many others there are; their positions are noted as pending, ascending.
   @inline(never)
-  private mutating func searchHomes(_ fids: UnsafeBufferPointer<Fid>, minutes: UInt32) -> Int {
-    if index.isMoving { return searchHomes(fids, minutes: minutes) { index.home($0) } }
+  private mutating func searchHomes(
+    _ fids: UnsafeBufferPointer<Fid>, minutes: UInt32, restored: UnsafePointer<UInt32>?
+  ) -> Int {
+    // Back in time too, which no other change goes.
+    let minutes = restored == nil ? UInt64(minutes) : .max
+    if index.isMoving { return searchHomes(fids, minutes, restored) { index.home($0) } }
     let buckets = index.buckets
-    return searchHomes(fids, minutes: minutes) { buckets.bucket(buckets.home(FidIndex.hash($0))) }
+    return searchHomes(fids, minutes, restored) { buckets.bucket(buckets.home(FidIndex.hash($0))) }
   }
 
   @inline(__always)
   private func searchHomes(
-    _ fids: UnsafeBufferPointer<Fid>, minutes: UInt32, home: (Fid) -> UnsafeMutableRawPointer
+    _ fids: UnsafeBufferPointer<Fid>, _ minutes: UInt64, _ restored: UnsafePointer<UInt32>?,
+    home: (Fid) -> UnsafeMutableRawPointer
   ) -> Int {
     let (homes, rows, pending, liveFrom) = (addresses, rows, pending, liveFrom)
     let ahead = min(Self.indexAhead, fids.count)
@@ -103,7 +118,9 @@ extension TableCore {
         // Where it matches the fid of an entry that was removed, the whole search will find out.
         if entry[0] != 0 && updated >= liveFrom {
           // Written only when it changes: a cache line that was only read need not go back to memory.
-          if updated < minutes { entry[FidIndex.minutesOffset] = minutes }
+          if updated < minutes {
+            entry[FidIndex.minutesOffset] = restored?[position] ?? UInt32(truncatingIfNeeded: minutes)
+          }
           rows[position] = entry[0] &- 1
           continue
         }
@@ -167,7 +184,9 @@ extension TableCore {
     let kernel = kernel(optimizer, storage, width)
     let width = kernel.width
     var updates: UInt64 = 0
-    forEach(fids, rowBytes: kernel.rowBytes, minutes: minutes) { core, position, fid, entry in
+    let together = kernel.rowBytes > Self.shortRowBytes ? Self.longRowsTogether : 1
+    forEach(fids, rowBytes: kernel.rowBytes, minutes: minutes, fetchedTogether: together) {
+      core, position, fid, entry in
       // A gradient that is skipped makes no row and gives none that has expired back its life.
       if core.row(entry) == Self.noRow && !areFinite(gradients + position &* width, width) {
         core.statistics.nonFiniteGradients &+= 1

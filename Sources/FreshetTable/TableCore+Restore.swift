@@ -17,14 +17,15 @@ extension TableCore {
   ) {
     precondition(!isCutting)
     let rowBytes = shape.rowBytes
-    forEach(fids, rowBytes: rowBytes, minutes: nil) { core, position, fid, entry in
-      if let entry { return entry[0] &- 1 }
+    forEach(fids, rowBytes: rowBytes, minutes: nil, restored: minutes) { core, position, fid, entry in
+      if let entry {
+        entry[FidIndex.minutesOffset] = minutes[position]
+        return entry[0] &- 1
+      }
       let row = core.store.append(fid)
       core.index.insert(fid, row: row, minutes: minutes[position])
       return row
-    } work: { core, position, address in
-      // Back in time too, which no other change goes; the bucket is at hand still.
-      core.index.find(fids[position]).unsafelyUnwrapped[FidIndex.minutesOffset] = minutes[position]
+    } work: { _, position, address in
       address.copyMemory(from: bytes + position &* rowBytes, byteCount: rowBytes)
     } missing: { _, _ in
     }

@@ -12,6 +12,8 @@ struct TableCore: ~Copyable {
   /// how many rows ahead the other lines are, since there is not room for so many on their way.
   static let rowAhead = 24
   static let linesAhead = 10
+  /// Of how many long rows an update fetches the first lines together.
+  static let longRowsTogether = 8
 
   let layout: TableLayout
   let shape: RowShape
@@ -52,7 +54,7 @@ struct TableCore: ~Copyable {
     admission = AdmissionFilter(layout.admission)
     removed = [FidList](repeating: FidList(), count: feeds)
     scratch = .allocate(capacity: layout.width + 8)
-    rows = .allocate(capacity: Self.chunk + Self.rowAhead)
+    rows = .allocate(capacity: Self.chunk + Self.rowAhead + 8)
     addresses = .allocate(capacity: Self.chunk)
     marks = .allocate(capacity: Self.chunk)
     pending = .allocate(capacity: Self.chunk)
