@@ -259,6 +259,18 @@ class Cluster:
         records = log.read_to_end(self.bootstrap_servers, self.topics["examples"])
         return records if len(records) >= at_least else None
 
+    def example_ends(self):
+        """Partition of the examples' topic → the offset behind its last record."""
+        ends = {}
+        for record in log.read_to_end(self.bootstrap_servers, self.topics["examples"]):
+            ends[record.partition] = max(ends.get(record.partition, 0), record.offset + 1)
+        return ends
+
+    def serves_all_examples(self, name="serve"):
+        """Whether a replica answers from rows that every example in the topic has changed."""
+        info = self.info(name)
+        return all(info.get(f"partition_{number}", -1) >= end for number, end in self.example_ends().items())
+
     def all_shards_reached(self, ends):
         marks = self.watermarks()
         return all(

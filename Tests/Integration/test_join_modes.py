@@ -152,6 +152,8 @@ def expect_served_users(cluster, users):
     """A request finds its user's fields, as long as they are there."""
     cluster.wait_for_examples(3)
     cluster.wait_until_ready()
+    # Scores are compared: from here on no example changes them.
+    wait_until(cluster.serves_all_examples, "the replica has everything that was learned")
     ask = ["SCORE", "movielens:stay", "user_id=1", "CANDIDATES", "item_id", "1", "2"]
     said = ["SCORE", "movielens:stay", "user_id=1", "gender=F", "age=25", "CANDIDATES", "item_id", "1", "2"]
     with cluster.client() as client:

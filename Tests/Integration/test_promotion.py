@@ -22,18 +22,7 @@ def start_replicas(cluster, directory, names=REPLICAS):
 
 def is_complete(cluster, name):
     info = cluster.info(name)
-    return info["ready"] == 1 and info["caught_up"] == 1 and has_everything(info, cluster)
-
-
-def has_everything(info, cluster):
-    return all(info.get(f"partition_{number}", -1) >= end for number, end in ends(cluster).items())
-
-
-def ends(cluster):
-    found = {}
-    for record in log.read_to_end(cluster.bootstrap_servers, cluster.topics["examples"]):
-        found[record.partition] = max(found.get(record.partition, 0), record.offset + 1)
-    return found
+    return info["ready"] == 1 and info["caught_up"] == 1 and cluster.serves_all_examples(name)
 
 
 def start_candidate(candidate, *names):
@@ -44,7 +33,7 @@ def start_candidate(candidate, *names):
 
 
 def wait_until_online(candidate, seconds=90):
-    goal = ends(candidate)
+    goal = candidate.example_ends()
     wait_until(lambda: candidate.all_shards_reached(goal), "the candidate is online", seconds, 0.2,
                check=candidate.check_healthy)
 
@@ -135,7 +124,7 @@ def test_a_promotion_that_cannot_be_ended_leaves_everything_as_it_was(make_clust
     cluster.replay("--start", RATINGS, "--limit", MORE)
     cluster.expect_exactly(RATINGS + MORE)
     for name in REPLICAS:
-        wait_until(lambda name=name: has_everything(cluster.info(name), cluster), f"{name} has everything")
+        wait_until(lambda name=name: cluster.serves_all_examples(name), f"{name} has everything")
     old = answers(cluster)
     done = promote(cluster, "--to", target, "--timeout", 3, "--max-lag", 500, replicas=REPLICAS)
     assert done.returncode == 1 and "its scores lack" in done.stderr, done.stderr
@@ -177,7 +166,7 @@ def test_a_promotion_that_cannot_be_ended_leaves_everything_as_it_was(make_clust
     wait_until(lambda: len(log.read_to_end(cluster.bootstrap_servers, cluster.topics["examples"])) == RATINGS + 2 * MORE,
                "everything is joined", 60)
     for name in REPLICAS:
-        wait_until(lambda name=name: has_everything(cluster.info(name), cluster), f"{name} follows the second model", 40)
+        wait_until(lambda name=name: cluster.serves_all_examples(name), f"{name} follows the second model", 40)
 
 
 def test_what_cannot_be_promoted_is_refused_with_the_reason(make_cluster, tmp_path):
