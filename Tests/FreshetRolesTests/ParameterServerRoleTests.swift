@@ -55,7 +55,8 @@ import Testing
     let client = try await RESPConnection.connect(
       .standard(host: "127.0.0.1", port: listening, password: nil), on: group)
     let deadline = Instant.now().advanced(byMs: 10_000)
-    while try await info("snapshot", client)["loading"] != "0" && Instant.now() < deadline {
+    while try await info("snapshot", client)["loading"] != "0" {
+      try #require(Instant.now() < deadline, "still loading")
       try await Task.sleep(for: .milliseconds(2))
     }
     try await body(client)
@@ -118,7 +119,8 @@ import Testing
     let outcome = RoleOutcome()
     role.restore(role.machine(isSnapshotted: true), from: store, into: endpoint, on: loop, outcome)
     let deadline = Instant.now().advanced(byMs: 10_000)
-    while try await loop.submit({ endpoint.value.notReady }).get() != nil && Instant.now() < deadline {
+    while let reason = try await loop.submit({ endpoint.value.notReady }).get() {
+      try #require(Instant.now() < deadline, "not ready: \(reason)")
       try await Task.sleep(for: .milliseconds(2))
     }
     let request = try HTTPRequest(method: "GET", target: "/metrics", headers: [:], body: ByteBuffer())
@@ -171,7 +173,8 @@ import Testing
 
     let deadline = Instant.now().advanced(byMs: 10_000)
     var info = try await Self.tables(client)
-    while info["embedding/user_id_rows"] != "1" && Instant.now() < deadline {
+    while info["embedding/user_id_rows"] != "1" {
+      try #require(Instant.now() < deadline, "expired rows were not swept: \(info)")
       try await Task.sleep(for: .milliseconds(5))
       info = try await Self.tables(client)
     }
