@@ -1,9 +1,14 @@
 // Hash maps as the index of an embedding table, one thread: insert, gather (look up and copy), update (look up and
 // Adagrad). README.md says what is measured; `run` builds this and compares it with Freshet.
 //
-//   table_peers [--rows N] [--dim D] [--distribution uniform|zipf|both] [--queries Q] [--peer NAME|all] [--json]
+//   table_peers [--rows N] [--dim D] [--distribution uniform|zipf|both] [--queries Q] [--peer NAME|all]
+//               [--json | --on-request]
 //
 // `both` fills each peer once for both distributions and prints a line for each.
+//
+// With `--on-request`, a peer takes turns with another program: once it is full, it prints {"ready":true} and reads
+// lines from standard input, `gather uniform`, `update zipf` and so on, gathers first. Each is a pass over all queries
+// and is answered by {"ns":…}. The end of the input ends the passes, and the other figures are printed as JSON.
 
 #include <algorithm>
 #include <cstdio>
@@ -27,6 +32,7 @@ struct Settings {
   size_t queries = 4'000'000;
   std::string peer = "all";
   bool json = false;
+  bool on_request = false;
 };
 
 struct Queries {
@@ -128,6 +134,52 @@ uint64_t Checksum(Rows<kDim>& rows, size_t count) {
 }
 
 template <typename Peer, int kDim>
+double TimeGather(Peer& peer, Rows<kDim>& rows, Workload& load, const std::vector<uint64_t>& fids, size_t total) {
+  return TimeBatches(total, [&](size_t first, size_t count) {
+    peer.Gather(&fids[first], count, rows, load.gathered.data());
+  });
+}
+
+template <typename Peer, int kDim>
+double TimeUpdate(Peer& peer, Rows<kDim>& rows, Workload& load, const std::vector<uint64_t>& fids, size_t total) {
+  return TimeBatches(total, [&](size_t first, size_t count) {
+    peer.Update(&fids[first], count, rows, load.gradients.data());
+  });
+}
+
+/// Carries out the passes that standard input asks for, each once an eighth of the queries have filled the caches.
+template <typename Peer, int kDim>
+void AnswerRequests(Peer& peer, Rows<kDim>& rows, Workload& load, int dim) {
+  std::puts("{\"ready\":true}");
+  std::fflush(stdout);
+  bool updated = false;
+  char line[64];
+  while (std::fgets(line, sizeof line, stdin) != nullptr) {
+    char operation[16] = "", distribution[16] = "";
+    std::sscanf(line, "%15s %15s", operation, distribution);
+    const auto queries = std::find_if(load.queries.begin(), load.queries.end(), [&](const Queries& queries) {
+      return std::strcmp(queries.distribution, distribution) == 0;
+    });
+    if (queries == load.queries.end()) Fail("standard input: a pass is of a distribution that was asked for");
+    const size_t total = queries->fids.size(), warm_up = total / 8;
+    double time;
+    if (std::strcmp(operation, "gather") == 0) {
+      TimeGather<Peer, kDim>(peer, rows, load, queries->fids, warm_up);
+      time = TimeGather<Peer, kDim>(peer, rows, load, queries->fids, total);
+      if (!updated) CheckGathered<kDim>(queries->fids, load.gathered, dim);
+    } else if (std::strcmp(operation, "update") == 0) {
+      TimeUpdate<Peer, kDim>(peer, rows, load, queries->fids, warm_up);
+      time = TimeUpdate<Peer, kDim>(peer, rows, load, queries->fids, total);
+      updated = true;
+    } else {
+      Fail("standard input: a pass is a gather or an update");
+    }
+    std::printf("{\"ns\":%.2f}\n", time);
+    std::fflush(stdout);
+  }
+}
+
+template <typename Peer, int kDim>
 Result Measure(const Settings& settings, Workload& load) {
   Result result{};
   result.peer = Peer::kName;
@@ -138,16 +190,16 @@ Result Measure(const Settings& settings, Workload& load) {
     result.insert_ns = TimeInsert(*peer, *rows, load);
     result.bytes_per_row =
         static_cast<double>(ResidentBytes() - resident_before) / static_cast<double>(settings.rows);
-    for (Queries& queries : load.queries) {
-      queries.gather_ns = TimeBatches(queries.fids.size(), [&](size_t first, size_t count) {
-        peer->Gather(&queries.fids[first], count, *rows, load.gathered.data());
-      });
-      CheckGathered<kDim>(queries.fids, load.gathered, settings.dim);
-    }
-    for (Queries& queries : load.queries) {
-      queries.update_ns = TimeBatches(queries.fids.size(), [&](size_t first, size_t count) {
-        peer->Update(&queries.fids[first], count, *rows, load.gradients.data());
-      });
+    if (settings.on_request) {
+      AnswerRequests<Peer, kDim>(*peer, *rows, load, settings.dim);
+    } else {
+      for (Queries& queries : load.queries) {
+        queries.gather_ns = TimeGather<Peer, kDim>(*peer, *rows, load, queries.fids, queries.fids.size());
+        CheckGathered<kDim>(queries.fids, load.gathered, settings.dim);
+      }
+      for (Queries& queries : load.queries) {
+        queries.update_ns = TimeUpdate<Peer, kDim>(*peer, *rows, load, queries.fids, queries.fids.size());
+      }
     }
     result.checksum = Checksum(*rows, settings.rows);
   }
@@ -159,23 +211,39 @@ Result Measure(const Settings& settings, Workload& load) {
   return result;
 }
 
-void Print(const Settings& settings, const Result& result, const Queries& queries) {
-  if (!settings.json) {
-    std::printf("%-10s %-8s insert %7.1f  reserved %7.1f  gather %7.1f  update %7.1f ns  %7.1f bytes/row\n",
-                result.peer, queries.distribution, result.insert_ns, result.insert_reserved_ns, queries.gather_ns,
-                queries.update_ns, result.bytes_per_row);
-    return;
-  }
+void PrintText(const Result& result, const Queries& queries) {
+  std::printf("%-10s %-8s insert %7.1f  reserved %7.1f  gather %7.1f  update %7.1f ns  %7.1f bytes/row\n", result.peer,
+              queries.distribution, result.insert_ns, result.insert_reserved_ns, queries.gather_ns, queries.update_ns,
+              result.bytes_per_row);
+}
+
+/// `queries` is null if passes were asked for: their times have been told.
+void PrintJson(const Settings& settings, const Result& result, const Queries* queries) {
   // With this tunable, glibc asks for huge pages for the peers' own memory too.
   const char* tunables = std::getenv("GLIBC_TUNABLES");
   const bool huge = tunables != nullptr && std::strstr(tunables, "glibc.malloc.hugetlb=1") != nullptr;
+  std::printf("{\"peer\":\"%s\",\"rows\":%zu,\"dim\":%d,\"optimizer\":\"adagrad\",\"queries\":%zu,", result.peer,
+              settings.rows, settings.dim, settings.queries);
+  if (queries != nullptr) {
+    std::printf("\"distribution\":\"%s\",\"gather_ns\":%.2f,\"update_ns\":%.2f,", queries->distribution,
+                queries->gather_ns, queries->update_ns);
+  }
   std::printf(
-      "{\"peer\":\"%s\",\"rows\":%zu,\"dim\":%d,\"optimizer\":\"adagrad\",\"distribution\":\"%s\",\"queries\":%zu,"
-      "\"heap_pages\":\"%s\",\"insert_ns\":%.2f,\"insert_reserved_ns\":%.2f,\"gather_ns\":%.2f,\"update_ns\":%.2f,"
-      "\"bytes_per_row\":%.2f,\"stride_bytes\":%d,\"checksum\":\"%016llx\"}\n",
-      result.peer, settings.rows, settings.dim, queries.distribution, settings.queries, huge ? "huge" : "default",
-      result.insert_ns, result.insert_reserved_ns, queries.gather_ns, queries.update_ns, result.bytes_per_row,
-      settings.dim * 8, static_cast<unsigned long long>(result.checksum));
+      "\"heap_pages\":\"%s\",\"insert_ns\":%.2f,\"insert_reserved_ns\":%.2f,\"bytes_per_row\":%.2f,"
+      "\"stride_bytes\":%d,\"checksum\":\"%016llx\"}\n",
+      huge ? "huge" : "default", result.insert_ns, result.insert_reserved_ns, result.bytes_per_row, settings.dim * 8,
+      static_cast<unsigned long long>(result.checksum));
+}
+
+void Print(const Settings& settings, const Result& result, const Workload& load) {
+  if (settings.on_request) return PrintJson(settings, result, nullptr);
+  for (const Queries& queries : load.queries) {
+    if (settings.json) {
+      PrintJson(settings, result, &queries);
+    } else {
+      PrintText(result, queries);
+    }
+  }
 }
 
 template <int kDim>
@@ -185,8 +253,7 @@ void RunPeers(const Settings& settings) {
   const auto run = [&](const char* name, auto measure) {
     if (settings.peer != "all" && settings.peer != name) return;
     found = true;
-    const Result result = measure(settings, load);
-    for (const Queries& queries : load.queries) Print(settings, result, queries);
+    Print(settings, measure(settings, load), load);
     std::fflush(stdout);
   };
   run("libcuckoo", Measure<OneAtATime<LibcuckooMap>, kDim>);
@@ -212,6 +279,10 @@ Settings Parse(int argc, char** argv) {
     const std::string option = argv[i];
     if (option == "--json") {
       settings.json = true;
+      continue;
+    }
+    if (option == "--on-request") {
+      settings.on_request = true;
       continue;
     }
     if (i + 1 == argc) Fail("table_peers: an option without its value");

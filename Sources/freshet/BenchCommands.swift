@@ -28,8 +28,13 @@ struct BenchCommand: AsyncParsableCommand {
         resident memory. resident_after_expiry and resident_after_return: shares of the memory with all rows. \
         Benchmarks/Table/run puts the figures beside hash maps in C++.
 
+        With --on-request, reads and updates take turns with another program: once the table is full, {"ready":true} is \
+        printed; each line of standard input, like "gather uniform" or "update zipf", is a pass over all queries and is \
+        answered by {"ns":…}; expiry and the report follow the end of the input.
+
         EXAMPLES:
           freshet bench table --rows 10000000 --dim 32
+          echo update zipf | freshet bench table --on-request --json
         """)
 
     @Option(help: "Rows of the table.") var rows = 10_000_000
@@ -44,6 +49,8 @@ struct BenchCommand: AsyncParsableCommand {
       inversion: .prefixedNo,
       help: "Touch the table's memory before it is filled: otherwise the system's first touch of it counts.")
     var reserve = true
+    @Flag(help: "Carry out the passes that standard input asks for, in place of one of each operation.")
+    var onRequest = false
     @Flag(help: "Print one JSON object.") var json = false
 
     func validate() throws {
@@ -56,14 +63,30 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     func run() throws {
-      let report = TableBenchmark(
+      let benchmark = TableBenchmark(
         TableBenchmark.Settings(
           rows: rows, dimension: dim, optimizer: optimizer, distribution: distribution, weightFormat: weights,
-          queries: queries, batch: batch, reservesMemory: reserve)
-      ).run()
+          queries: queries, batch: batch, reservesMemory: reserve))
+      let report = try onRequest ? benchmark.run(asking: answerRequests) : benchmark.run()
       let encoder = JSONEncoder()
       encoder.outputFormatting = json ? [.sortedKeys] : [.sortedKeys, .prettyPrinted]
       print(String(decoding: try encoder.encode(report), as: UTF8.self))
+    }
+
+    private func answerRequests(_ time: (TableBenchmark.Pass) -> Double) throws {
+      // `print` would keep a line back from a pipe.
+      func answer(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
+      answer(#"{"ready":true}"#)
+      while let line = readLine() {
+        let words = line.split(separator: " ").map(String.init)
+        guard words.count == 2, let operation = TableBenchmark.Operation(rawValue: words[0]),
+          let distribution = TableBenchmark.Distribution(rawValue: words[1])
+        else {
+          throw UsageError(
+            "standard input: a pass is \"gather\" or \"update\", and \"uniform\" or \"zipf\", not \"\(line)\"")
+        }
+        answer("{\"ns\":\(time(TableBenchmark.Pass(operation, distribution)))}")
+      }
     }
   }
 }

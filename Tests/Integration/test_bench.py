@@ -113,3 +113,28 @@ def test_served_probabilities_are_those_of_the_stream_before_negatives_were_drop
     assert abs(report["ratio"] - 1) < 0.05 and 1.6 < report["uncorrected_ratio"]
     assert all(abs(decile["ratio"] - 1) < 0.25 for decile in report["deciles"])
     assert report["auc"] > 0.63
+
+
+def bench_table(requests, *words):
+    command = [program(), "bench", "table", "--json", "--rows", 20_000, "--queries", 5_000, *words]
+    return subprocess.run([str(word) for word in command], input=requests, capture_output=True, text=True, timeout=60)
+
+
+def test_a_table_is_filled_read_trained_and_expired():
+    report = report_of(bench_table(""))
+    assert report["rows"] == 20_000 and report["distribution"] == "uniform"
+    assert min(report[f"{name}_ns"] for name in ["insert", "gather", "update", "expire"]) > 0
+
+
+def test_a_table_carries_out_the_passes_that_are_asked_for():
+    done = bench_table("gather zipf\nupdate uniform\nupdate zipf\n", "--on-request")
+    assert done.returncode == 0, done.stderr
+    ready, *passes, report = [json.loads(line) for line in done.stdout.splitlines()]
+    assert ready == {"ready": True} and len(passes) == 3 and min(answer["ns"] for answer in passes) > 0
+    assert report["insert_ns"] > 0 and "gather_ns" not in report and "distribution" not in report
+
+
+def test_a_pass_that_does_not_exist_is_refused():
+    done = bench_table("gather zipf\ngather zip\n", "--on-request")
+    assert done.returncode == 2 and len(done.stdout.splitlines()) == 2
+    assert 'standard input: a pass is "gather" or "update", and "uniform" or "zipf", not "gather zip"' in done.stderr

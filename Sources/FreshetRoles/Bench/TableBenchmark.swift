@@ -10,6 +10,21 @@ public struct TableBenchmark {
     case zipf
   }
 
+  public enum Operation: String, CaseIterable, Sendable {
+    case gather, update
+  }
+
+  /// One operation on all queries of a distribution, in batches.
+  public struct Pass: Sendable {
+    public var operation: Operation
+    public var distribution: Distribution
+
+    public init(_ operation: Operation, _ distribution: Distribution) {
+      self.operation = operation
+      self.distribution = distribution
+    }
+  }
+
   public enum Kind: String, CaseIterable, Sendable {
     case sgd, momentum, adagrad, rmsprop, adam, ftrl
   }
@@ -48,13 +63,14 @@ public struct TableBenchmark {
     public var rows: Int
     public var dim: Int
     public var optimizer: String
-    public var distribution: String
+    /// Nil, and so are the times of the passes, if others asked for passes.
+    public var distribution: String?
     public var weights: String
     public var queries: Int
     public var batch: Int
     public var reserved: Bool
-    public var gather_ns: Double
-    public var update_ns: Double
+    public var gather_ns: Double?
+    public var update_ns: Double?
     public var insert_ns: Double
     public var p9999_insert_batch_ms: Double
     public var max_insert_batch_ms: Double
@@ -95,7 +111,24 @@ public struct TableBenchmark {
       feeds: 1)
   }
 
+  /// One pass of each operation, with the distribution of the settings, between growth and expiry.
   public func run() -> Report {
+    var gatherTime = 0.0
+    var updateTime = 0.0
+    var report = run { time in
+      gatherTime = time(Pass(.gather, settings.distribution))
+      updateTime = time(Pass(.update, settings.distribution))
+    }
+    report.distribution = settings.distribution.rawValue
+    report.gather_ns = gatherTime
+    report.update_ns = updateTime
+    return report
+  }
+
+  /// - Parameter ask: Called between growth and expiry with what carries out a pass and returns its nanoseconds a fid.
+  /// - Throws: What `ask` throws.
+  public func run(asking ask: (_ time: (Pass) -> Double) throws -> Void) rethrows -> Report {
+    let queries = Dictionary(uniqueKeysWithValues: Distribution.allCases.map { ($0, self.queries($0)) })
     let before = ProcessMemory.residentBytes
     // The arrays that the index goes through on its way take some 90 bytes a row: one that it has left does not come back. Once
     // the reserve is used up, pages are touched in the background, here on the only processor, in the middle of an update.
@@ -105,21 +138,19 @@ public struct TableBenchmark {
     let settling = settle()
     let resident = ProcessMemory.residentBytes - before
     let occupancy = table.occupancy()
-    let queries = self.queries()
-    _ = gather(queries.prefix(settings.queries / 8))
-    let gatherSeconds = gather(queries[...])
-    _ = update(queries.prefix(settings.queries / 8))
-    let updateSeconds = update(queries[...])
+
+    try ask { time($0.operation, queries[$0.distribution]!) }
+
     let expiry = expire()
     let afterExpiry = ProcessMemory.residentBytes - before
     let back = insert(Array(fids[..<(fids.count / 10 * 9)]), minutes: Self.startMinutes + 100)
     let afterReturn = max(back.peakResident, ProcessMemory.residentBytes) - before
     return Report(
-      rows: settings.rows, dim: settings.dimension, optimizer: settings.optimizer.rawValue,
-      distribution: settings.distribution.rawValue, weights: settings.weightFormat.rawValue, queries: settings.queries,
-      batch: settings.batch, reserved: settings.reservesMemory, gather_ns: gatherSeconds / Double(queries.count) * 1e9,
-      update_ns: updateSeconds / Double(queries.count) * 1e9, insert_ns: growth.seconds / Double(fids.count) * 1e9,
-      p9999_insert_batch_ms: growth.p9999 * 1e3, max_insert_batch_ms: growth.slowest * 1e3,
+      rows: settings.rows, dim: settings.dimension, optimizer: settings.optimizer.rawValue, distribution: nil,
+      weights: settings.weightFormat.rawValue, queries: settings.queries, batch: settings.batch,
+      reserved: settings.reservesMemory, gather_ns: nil, update_ns: nil,
+      insert_ns: growth.seconds / Double(fids.count) * 1e9, p9999_insert_batch_ms: growth.p9999 * 1e3,
+      max_insert_batch_ms: growth.slowest * 1e3,
       settle_s: settling, bytes_per_row: Double(resident) / Double(fids.count), stride_bytes: occupancy.strideBytes,
       load_factor: occupancy.loadFactor, mean_probes: occupancy.meanProbes, resident_bytes: resident,
       resident_after_expiry: Double(afterExpiry) / Double(resident),
@@ -165,17 +196,32 @@ public struct TableBenchmark {
     }
   }
 
-  private func queries() -> [Fid] {
+  private func queries(_ distribution: Distribution) -> [Fid] {
     var generator = SeededGenerator(seed: 42)
     let zipf = ZipfSampler(count: fids.count, exponent: 0.99)
     // Frequent fids lie scattered over the table, not side by side at its start.
     let spread = 2_654_435_761 % fids.count
     return (0..<settings.queries).map { _ in
-      switch settings.distribution {
+      switch distribution {
       case .uniform: fids[Int(generator.next() % UInt64(fids.count))]
       case .zipf: fids[(zipf.next(using: &generator) * spread + 7) % fids.count]
       }
     }
+  }
+
+  /// Nanoseconds a fid, once an eighth of the queries have filled the caches.
+  private func time(_ operation: Operation, _ queries: [Fid]) -> Double {
+    let warmUp = queries.prefix(queries.count / 8)
+    let seconds: Double
+    switch operation {
+    case .gather:
+      _ = gather(warmUp)
+      seconds = gather(queries[...])
+    case .update:
+      _ = update(warmUp)
+      seconds = update(queries[...])
+    }
+    return seconds / Double(queries.count) * 1e9
   }
 
   private func gather(_ queries: ArraySlice<Fid>) -> Double {
