@@ -6,6 +6,14 @@ extension TableCore {
   /// Rows of no more bytes are fetched whole at the first call.
   private static let shortRowBytes = 128
 
+  /// Of how many rows the first lines are fetched at once, so that a processor that looks some hundreds of instructions ahead
+  /// translates several addresses at the same time: the more, the more work on a row lies in between. A power of two, measured in
+  /// docs/table.md.
+  @inline(__always)
+  private static func rowsTogether(rowBytes: Int) -> Int {
+    rowBytes >= 512 ? mostRowsTogether : rowBytes >= 256 ? 4 : rowBytes >= 128 ? 2 : 1
+  }
+
   /// Walks over a batch, some fids at a time, so that memory is fetched while other fids are worked on: first a search of each
   /// fid's home bucket, fetched some fids ahead, finds nearly all rows; then `resolve` says which row each of the others has or
   /// gets, in their order; then `work` is done on each row, fetched some rows ahead. (One pass with all of it was slower by a
@@ -14,22 +22,19 @@ extension TableCore {
   ///   - rowBytes: How much of a row the work touches.
   ///   - minutes: When rows change that are found; nil if the work only reads them. A change marks them as touched.
   ///   - restored: Instead of `minutes`: for each fid when its row, if it is found, was last updated. Nothing is marked.
-  ///   - fetchedTogether: Of how many rows the first lines are fetched at once, a power of two. Few instructions lie between
-  ///     the fetches then, so that a processor that looks some hundreds of instructions ahead translates several addresses at
-  ///     the same time. Pays where the work on a row is long.
   ///   - resolve: For fids without a row, or with one that has expired, and for those that do not lie in their home bucket.
   ///   - work: Gets each row.
   ///   - missing: Gets each fid that `resolve` gave no row.
   @inline(__always)
   mutating func forEach(
     _ fids: UnsafeBufferPointer<Fid>, rowBytes: Int, minutes: UInt32?, restored: UnsafePointer<UInt32>? = nil,
-    fetchedTogether: Int = 1,
     resolve: (inout TableCore, _ position: Int, Fid, FidIndex.Entry?) -> UInt32,
     work: (inout TableCore, _ position: Int, UnsafeMutableRawPointer) -> Void,
     missing: (inout TableCore, _ position: Int) -> Void
   ) {
     let touches = minutes != nil
     let firstBytes = rowBytes <= Self.shortRowBytes ? rowBytes : 64
+    let together = Self.rowsTogether(rowBytes: rowBytes)
     let (rows, addresses, marks) = (rows, addresses, marks)
     var first = 0
     while first < fids.count {
@@ -48,7 +53,7 @@ extension TableCore {
         if rowBytes > 0 { store.fetch(address, bytes: 0..<firstBytes) }
       }
       // Behind the last row lie as many that are none, so that the walk need not look how far it is.
-      (rows + chunk.count).update(repeating: Self.noRow, count: Self.rowAhead &+ Self.longRowsTogether)
+      (rows + chunk.count).update(repeating: Self.noRow, count: Self.rowAhead &+ Self.mostRowsTogether)
       for position in 0..<min(Self.rowAhead, chunk.count) where rows[position] != Self.noRow { fetchFirst(position) }
       if firstBytes < rowBytes {
         for position in 0..<min(Self.linesAhead, chunk.count) where rows[position] != Self.noRow {
@@ -56,9 +61,9 @@ extension TableCore {
         }
       }
       for position in 0..<chunk.count {
-        if position & (fetchedTogether &- 1) == 0 {
+        if position & (together &- 1) == 0 {
           let next = position &+ Self.rowAhead
-          for position in next..<next &+ fetchedTogether where rows[position] != Self.noRow { fetchFirst(position) }
+          for position in next..<next &+ together where rows[position] != Self.noRow { fetchFirst(position) }
         }
         if firstBytes < rowBytes && rows[position &+ Self.linesAhead] != Self.noRow {
           store.fetch(addresses[position &+ Self.linesAhead], bytes: firstBytes..<rowBytes)
@@ -184,9 +189,7 @@ extension TableCore {
     let kernel = kernel(optimizer, storage, width)
     let width = kernel.width
     var updates: UInt64 = 0
-    let together = kernel.rowBytes > Self.shortRowBytes ? Self.longRowsTogether : 1
-    forEach(fids, rowBytes: kernel.rowBytes, minutes: minutes, fetchedTogether: together) {
-      core, position, fid, entry in
+    forEach(fids, rowBytes: kernel.rowBytes, minutes: minutes) { core, position, fid, entry in
       // A gradient that is skipped makes no row and gives none that has expired back its life.
       if core.row(entry) == Self.noRow && !areFinite(gradients + position &* width, width) {
         core.statistics.nonFiniteGradients &+= 1

@@ -4,16 +4,16 @@ import FreshetCore
 struct TableCore: ~Copyable {
   /// In place of a row number: the fid has no row.
   static let noRow = UInt32.max
-  /// Fids that are walked over together: their buckets stay in the nearest cache.
-  static let chunk = 256
+  /// Fids that are walked over together.
+  static let chunk = 512
   /// How many fids ahead of the search a bucket is fetched.
   static let indexAhead = 32
   /// How many rows ahead of the work the line is fetched that a row begins in, and with it the translation of its address; and
   /// how many rows ahead the other lines are, since there is not room for so many on their way.
   static let rowAhead = 24
   static let linesAhead = 10
-  /// Of how many long rows an update fetches the first lines together.
-  static let longRowsTogether = 8
+  /// Of how many long rows the first lines are fetched together.
+  static let mostRowsTogether = 8
 
   let layout: TableLayout
   let shape: RowShape
@@ -54,7 +54,7 @@ struct TableCore: ~Copyable {
     admission = AdmissionFilter(layout.admission)
     removed = [FidList](repeating: FidList(), count: feeds)
     scratch = .allocate(capacity: layout.width + 8)
-    rows = .allocate(capacity: Self.chunk + Self.rowAhead + 8)
+    rows = .allocate(capacity: Self.chunk + Self.rowAhead + Self.mostRowsTogether)
     addresses = .allocate(capacity: Self.chunk)
     marks = .allocate(capacity: Self.chunk)
     pending = .allocate(capacity: Self.chunk)
