@@ -34,7 +34,7 @@ struct BenchCommand: AsyncParsableCommand {
 
         EXAMPLES:
           freshet bench table --rows 10000000 --dim 32
-          echo update zipf | freshet bench table --on-request --json
+          freshet bench table --on-request --json <<< "update zipf"
         """)
 
     @Option(help: "Rows of the table.") var rows = 10_000_000
