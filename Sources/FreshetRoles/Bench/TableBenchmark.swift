@@ -115,7 +115,7 @@ public struct TableBenchmark {
   public func run() -> Report {
     var gatherTime = 0.0
     var updateTime = 0.0
-    var report = run { time in
+    var report = run(over: [settings.distribution]) { time in
       gatherTime = time(Pass(.gather, settings.distribution))
       updateTime = time(Pass(.update, settings.distribution))
     }
@@ -125,10 +125,14 @@ public struct TableBenchmark {
     return report
   }
 
-  /// - Parameter ask: Called between growth and expiry with what carries out a pass and returns its nanoseconds a fid.
+  /// - Parameters:
+  ///   - distributions: Those that passes may be of.
+  ///   - ask: Called between growth and expiry with what carries out a pass and returns its nanoseconds a fid.
   /// - Throws: What `ask` throws.
-  public func run(asking ask: (_ time: (Pass) -> Double) throws -> Void) rethrows -> Report {
-    let queries = Dictionary(uniqueKeysWithValues: Distribution.allCases.map { ($0, self.queries($0)) })
+  public func run(
+    over distributions: [Distribution] = Distribution.allCases, asking ask: (_ time: (Pass) -> Double) throws -> Void
+  ) rethrows -> Report {
+    let queries = Dictionary(uniqueKeysWithValues: distributions.map { ($0, self.queries($0)) })
     let before = ProcessMemory.residentBytes
     // The arrays that the index goes through on its way take some 90 bytes a row: one that it has left does not come back. Once
     // the reserve is used up, pages are touched in the background, here on the only processor, in the middle of an update.
